@@ -1,0 +1,68 @@
+// Every bound of the program: unit in the name, reason beside it, and static assertions that they
+// fit together (DESIGN.md law 4). A configuration may ask for less, never for more.
+#pragma once
+#include <assert.h>
+#include <stdint.h>
+
+enum {
+    // Threads and rings
+    WORKERS_MAX = 64, // one per core; the mailbox matrix is its square
+    RINGS_MAX = 64,   // per worker (DESIGN.md section 3); 8 bits in user_data
+    RING_SLOTS_MAX =
+        65536, // direct descriptors of one ring: cancelation slows beyond (facts, finding 4)
+    RING_SUBMISSIONS_MAX = 32768,
+    RING_COMPLETIONS_MAX = 65536,
+    RING_BUFFERS_MAX = 32768,
+    RECEIVE_BUFFER_BYTES = 2048, // a burst fits; an idle connection owns none
+    ACCEPT_MARGIN_SLOTS =
+        64,              // accept is disarmed while fewer slots are free: ENFILE would cut a client
+    SENDS_BUSY_MAX = 64, // fan-out sends per turn while other work is ready: 0.2 ms (decision 4)
+    SENDS_IDLE_MAX = 256,        // when nothing else is; never over 512
+    SEND_PIECES_MAX = 16,        // spans gathered into one send
+    EXPIRIES_MAX = 256,          // timers handled per turn: 256 x about 1 us
+    COMPLETIONS_TURN_MAX = 1024, // per ring and turn
+    RECEIVES_TURN_MAX = 8, // receives of one connection per turn: a flood waits for the others
+
+    // Connections
+    CONNECTIONS_MAX = 1 << 24, // per worker: 24 bits of index in a handle
+    LISTENERS_MAX = 16,
+    ROUTES_MAX = 1024,
+    SETTINGS_MAX = 4096, // route settings alive at once: routes of the newest configurations with
+                         // connections left
+
+    // HTTP
+    HEADER_BYTES_MAX = 65536, // limits.header may not be set higher
+    HEADER_BYTES_MIN = 1024,
+    HEADER_FIELDS_MAX = 100,
+    TARGET_BYTES_MAX = 8192,
+    CHUNK_LINE_BYTES_MAX = 256, // chunk size and its extensions
+    REPLY_BYTES_MAX = 4096,     // head of any reply that we write ourselves
+
+    // WebSocket
+    CONTROL_BYTES_MAX = 125, // RFC 6455 5.5
+    FRAME_HEAD_BYTES_MAX = 14,
+    MESSAGE_BYTES_MAX = 64 << 20, // limits.message may not be set higher
+    FRAGMENTS_MAX = 65536,
+    PONG_PENDING_MAX = 1, // only the newest ping is owed an answer (RFC 6455 5.5.3)
+
+    // Channels
+    CHANNEL_NAME_BYTES_MAX = 255,
+    CHANNELS_PER_CONNECTION_MAX = 4096,
+    PLACEHOLDER_BYTES_MAX = 128,
+
+    // Time
+    TIME_MS_MAX =
+        20 * 24 * 3600 *
+        1000, // deadlines are compared in 32 bits of milliseconds, which wrap after 49 days
+    CLOSE_WAIT_MS = 5000,   // for the peer's Close after ours
+    DISCARD_WAIT_MS = 1000, // after a violation: what the peer still sends is read and thrown away
+    DISCARD_BYTES_MAX = 256 << 10,
+    KEEP_ALIVE_MS = 75000, // idle HTTP connection between requests
+    RETRY_AFTER_S_MIN = 1,
+    RETRY_AFTER_S_MAX = 10,
+};
+
+static_assert(HEADER_BYTES_MAX >= TARGET_BYTES_MAX, "a head holds its target");
+static_assert(SENDS_BUSY_MAX <= SENDS_IDLE_MAX && SENDS_IDLE_MAX <= 512, "decision 4");
+static_assert(ACCEPT_MARGIN_SLOTS >= 17, "16 single-shot accepts and one more must find a slot");
+static_assert(TIME_MS_MAX < INT32_MAX, "wrapping comparison of 32-bit times");

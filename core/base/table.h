@@ -1,0 +1,37 @@
+// Hash table by linear hashing: grows and shrinks one bucket at a time, so no insert ever pays for
+// a rehash of all. Elements live elsewhere (a pool) and carry the 8-byte link; the table holds 4
+// bytes a bucket. Owner: one worker.
+#pragma once
+#include "core/base/span.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct table_link {
+    uint32_t hash;
+    uint32_t next; // element index, 0 = end
+};
+
+struct table {
+    uint32_t *buckets;
+    struct table_link *(*link_at)(void *context, uint32_t index);
+    bool (*is_key)(void *context, uint32_t index, struct span key);
+    void *context;
+    uint32_t bucket_max;   // a power of two
+    uint32_t bucket_count; // in use
+    uint32_t count;
+    uint64_t key[2]; // SipHash key, from the entropy seam: peers choose names (security.md, hash
+                     // flooding)
+};
+
+uint64_t table_book_bytes(uint32_t element_max); // bytes of `buckets` for that many elements
+void table_init(struct table *table, struct memory buckets,
+                const uint64_t key[2]); // then set link_at, is_key, context
+uint32_t table_hash(const struct table *table, struct span key);
+uint32_t table_find(const struct table *table, struct span key,
+                    uint32_t hash);                                    // element index or 0
+void table_insert(struct table *table, uint32_t index, uint32_t hash); // key must be absent
+void table_remove(struct table *table, uint32_t index);                // must be present
+// Walks all elements in a stable order as long as nothing is inserted or removed: give *cursor = 0
+// first. 0 at the end.
+uint32_t table_next(const struct table *table, uint64_t *cursor);
