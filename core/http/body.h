@@ -1,0 +1,26 @@
+// Request body framing: Content-Length and chunked (RFC 9112 6 and 7), streamed. Pure; pieces point
+// into the input.
+#pragma once
+#include "core/base/fault.h"
+#include "core/base/span.h"
+#include "core/http/request.h"
+
+struct http_body {
+    uint64_t remaining;  // of the length or of the present chunk
+    uint64_t total;      // body bytes so far
+    uint32_t line_bytes; // of the present chunk line or trailer section, bounded
+    uint8_t state;       // enum in body.c; zero: no body, already complete
+    uint8_t spare[3];
+};
+
+enum http_body_result { HTTP_BODY_NEED_MORE, HTTP_BODY_PIECE, HTTP_BODY_DONE, HTTP_BODY_FAULT };
+
+void http_body_init(struct http_body *body, const struct http_request *request);
+bool http_body_is_done(const struct http_body *body);
+// Consumes from *input. PIECE: *piece is body bytes inside the input (call again for the rest).
+// DONE: the body is complete and *input starts with what follows it. Chunk extensions and trailers
+// are read, bounded and ignored. FAULT: chunk_malformed or body_too_large (total over
+// body_bytes_max, found from the announced length before the bytes arrive).
+enum http_body_result http_body_feed(struct http_body *body, struct span *input,
+                                     uint64_t body_bytes_max, struct span *piece,
+                                     const struct fault **fault);

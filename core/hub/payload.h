@@ -1,0 +1,58 @@
+// A payload: bytes to be sent, encoded once, immutable, counted by the sends and queues of one
+// worker that refer to it. Lives in an arena block; the handle is the block's. Never shared between
+// threads.
+#pragma once
+#include "core/base/arena.h"
+#include "core/base/span.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    PAYLOAD_HEADROOM = 64
+}; // equals WS_MESSAGE_HEADROOM: struct payload, then room for the frame head right before the data
+
+enum payload_kind {
+    PAYLOAD_BYTES,   // HTTP bytes: no message
+    PAYLOAD_CONTROL, // a control frame: never dropped by a policy
+    PAYLOAD_MESSAGE, // a data frame: policies may drop it while it waits
+};
+
+// At the start of the block.
+struct payload {
+    uint32_t references;
+    uint32_t wire_bytes; // head and data
+    uint32_t data_bytes; // without the frame head
+    uint16_t wire_start; // from the start of the block
+    uint8_t kind;        // enum payload_kind
+    uint8_t opcode;      // of a message or control frame
+};
+
+static inline struct payload *payload_at(const struct arena *arena, uint32_t handle) {
+    return (struct payload *)(void *)arena_at(arena, handle);
+}
+static inline struct span payload_wire(const struct arena *arena, uint32_t handle) {
+    const struct payload *payload = payload_at(arena, handle);
+    return span_make(arena_at(arena, handle) + payload->wire_start, payload->wire_bytes);
+}
+static inline struct span payload_data(const struct arena *arena, uint32_t handle) {
+    const struct payload *payload = payload_at(arena, handle);
+    return span_make(arena_at(arena, handle) + payload->wire_start +
+                         (payload->wire_bytes - payload->data_bytes),
+                     payload->data_bytes);
+}
+// A payload of raw bytes; one reference, the caller's. 0: no memory. `bytes` is copied.
+uint32_t payload_bytes(struct arena *arena, struct span bytes);
+// A frame with that opcode (data: kind MESSAGE, control: kind CONTROL) around a copy of `data`.
+uint32_t payload_frame(struct arena *arena, uint8_t opcode, struct span data);
+// An uninitialised message payload of data_bytes, whose data the caller fills at once
+// (payload_fill_target) before it is shared.
+uint32_t payload_reserve(struct arena *arena, uint8_t opcode, uint32_t data_bytes, uint8_t **data);
+// Turns an assembled message (data at PAYLOAD_HEADROOM of the block) into a payload in place. The
+// block's ownership moves to the payload.
+uint32_t payload_adopt(struct arena *arena, uint32_t block, uint8_t opcode, uint32_t data_bytes);
+static inline void payload_hold(struct arena *arena, uint32_t handle) {
+    payload_at(arena, handle)->references++;
+}
+// Gives one reference back; the block with the last.
+void payload_drop(struct arena *arena, uint32_t handle);
