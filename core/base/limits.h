@@ -30,6 +30,25 @@ enum {
     SETTINGS_MAX = 4096, // route settings alive at once: routes of the newest configurations with
                          // connections left
 
+    // Configuration
+    CONFIG_BYTES_MAX = 1 << 20,
+    CONFIG_DEPTH_MAX = 16,        // levels of maps and lists; libyaml turns quadratic in it
+    CONFIG_MAP_KEYS_MAX = 1024,   // doubled keys are searched pair by pair
+    CONFIG_TEXT_BYTES_MAX = 8192, // one scalar, after expansion
+    CONFIG_ERRORS_MAX = 100,      // more is noise
+    TOKEN_BYTES_MAX = 256,        // of the admin API
+    TRUSTED_MAX = 256,            // address ranges, compared one by one at accept
+    ROUTE_SEGMENTS_MAX = 32,      // of a route's path
+    ROUTE_CAPTURES_MAX = 8,       // placeholders of a route's path
+    ROUTE_TEMPLATES_MAX = 64,     // of one list
+    ROUTE_ORIGINS_MAX = 64,
+    ROUTE_SUBPROTOCOLS_MAX = 16,
+
+    // Log
+    LOG_LINE_BYTES_MAX = 2048, // one line with its newline; longer values are cut
+    LOG_RING_BYTES_MIN = 8192, // a few lines of the largest size
+    LOG_EVENTS_MAX = 128,      // event names whose rate is counted apart, per thread
+
     // HTTP
     HEADER_BYTES_MAX = 65536, // limits.header may not be set higher
     HEADER_BYTES_MIN = 1024,

@@ -1,0 +1,260 @@
+// The configuration: YAML text to frozen plain structs. Every value is resolved (defaults filled
+// in, units converted, global values merged into the routes), so that nobody behind it parses,
+// defaults or checks again. Not for reading files or the environment: both are handed in, so
+// parsing is a function of its input. Used by the control thread at start and at reload; the result
+// never changes and may be read by every thread until config_close. All memory hangs on the one
+// object.
+#pragma once
+#include "core/base/limits.h"
+#include "core/base/span.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// Where a value was written; both count from 1, columns in characters. Line 0: not written, a
+// default.
+struct config_place {
+    uint32_t line;
+    uint32_t column;
+};
+
+enum config_family {
+    CONFIG_FAMILY_IPV4,
+    CONFIG_FAMILY_IPV6,
+    CONFIG_FAMILY_UNIX,
+};
+
+// `host:port`, `[v6]:port` or `unix:/path`. Hosts are numeric: nothing is resolved here.
+struct config_address {
+    struct span text;  // as written
+    struct span path;  // unix only: without `unix:`, 1 to 107 bytes, no zero byte inside
+    uint8_t bytes[16]; // network order; IPv4 uses the first four
+    uint16_t port;     // 1 to 65535
+    uint8_t family;    // enum config_family
+};
+
+struct config_listener {
+    struct config_address address;
+    struct config_place place;
+};
+
+struct config_admin {
+    struct config_address address;
+    struct span token; // contents of token_file without surrounding white space; empty: none needed
+    struct config_place place;
+    bool is_present; // false: no admin listener
+};
+
+// CIDR. Bits behind the prefix are zero.
+struct config_range {
+    uint8_t bytes[16];
+    uint8_t prefix_bits;
+    uint8_t family; // CONFIG_FAMILY_IPV4 or CONFIG_FAMILY_IPV6
+};
+
+// Limits of a route, global ones merged in. connections and per_address are the route's own; the
+// global ones (struct config_admission) hold beside them.
+struct config_limits {
+    uint64_t message_bytes;
+    uint64_t idle_ms;     // 0: off
+    uint64_t age_ms;      // 0: off
+    uint32_t connections; // 0: no bound of the route's own
+    uint32_t per_address; // 0: no bound of the route's own
+    uint32_t fragments;
+    uint32_t channels;
+};
+
+// What is limited for the whole process, before a route is known.
+struct config_admission {
+    uint64_t header_bytes;
+    uint64_t handshake_ms;
+    uint32_t connections;
+    uint32_t per_address; // 0: off
+    uint32_t handshakes_per_second;
+};
+
+struct config_keepalive {
+    uint64_t ping_ms; // 0: off
+    uint64_t pong_ms;
+};
+
+enum config_policy {
+    CONFIG_POLICY_CLOSE,
+    CONFIG_POLICY_DROP_OLDEST,
+    CONFIG_POLICY_DROP_NEWEST,
+    CONFIG_POLICY_CONFLATE,
+};
+
+struct config_backpressure {
+    uint64_t queue_bytes;
+    uint64_t stall_ms;
+    uint8_t policy; // enum config_policy
+};
+
+struct config_engine {
+    uint32_t slots; // direct descriptors per ring; 0: auto
+    uint32_t submissions;
+    uint32_t completions;
+    uint32_t buffers;
+    bool zero_copy;
+};
+
+struct config_log {
+    uint8_t level; // enum log_level
+    bool is_json;
+};
+
+// The kinds of request that a route tells apart, as bits.
+enum config_kind {
+    CONFIG_KIND_UPGRADE = 1, // a GET that asks for WebSocket
+    CONFIG_KIND_GET = 2,     // any other GET
+    CONFIG_KIND_HEAD = 4,
+    CONFIG_KIND_POST = 8,
+    CONFIG_KIND_OPTIONS = 16,
+    CONFIG_KIND_OTHER = 32,
+};
+
+enum config_verb {
+    CONFIG_VERB_PAGE,
+    CONFIG_VERB_ECHO,
+    CONFIG_VERB_CHANNELS,
+    CONFIG_VERB_COUNT,
+};
+
+// Bits of enum config_kind that a verb answers. A plain GET of `channels` is not among them until
+// event streams and long-polls exist.
+uint8_t config_verb_kinds(enum config_verb verb);
+const char *config_verb_name(enum config_verb verb);
+
+enum config_messages {
+    CONFIG_MESSAGES_ANY,
+    CONFIG_MESSAGES_TEXT,
+    CONFIG_MESSAGES_BINARY,
+};
+
+enum config_segment_kind {
+    CONFIG_SEGMENT_LITERAL, // text: unreserved bytes decoded, other escapes in upper case
+    CONFIG_SEGMENT_CAPTURE, // text: the placeholder's name
+};
+
+struct config_segment {
+    struct span text;
+    uint8_t kind; // enum config_segment_kind
+};
+
+// `/` is one empty literal, `/a/` is `a` and an empty literal, `/*` is none and has_rest.
+struct config_path {
+    struct span text; // as written
+    const struct config_segment *segments;
+    uint8_t segment_count;
+    uint8_t capture_count; // captures are numbered in path order
+    bool has_rest;         // a final `/*`: one or more further segments, also empty ones
+};
+
+enum config_part_kind {
+    CONFIG_PART_LITERAL, // text: valid channel name bytes
+    CONFIG_PART_CAPTURE, // text: the name; capture: its number in the path
+    CONFIG_PART_CLAIM,   // text: the claim's name without `claim.`
+};
+
+struct config_part {
+    struct span text;
+    uint8_t kind; // enum config_part_kind
+    uint8_t capture;
+};
+
+// A channel name with placeholders: `chat.{room}`. In `allow` also with a final `*`.
+struct config_template {
+    struct span text; // as written
+    const struct config_part *parts;
+    uint8_t part_count;
+    bool has_star; // a final `*`, which is not among the parts: one or more bytes
+};
+
+struct config_templates {
+    const struct config_template *items;
+    uint32_t count;
+};
+
+struct config_spans {
+    const struct span *items;
+    uint32_t count;
+};
+
+struct config_channels {
+    struct config_templates subscribe;
+    struct config_templates allow;
+    struct config_template publish; // part_count 0: clients may not publish by plain messages
+    bool echo_self;
+};
+
+struct config_route {
+    struct config_path path;
+    struct span host; // lower case, without port; empty: any
+    struct span page; // page only
+    struct config_channels channels;
+    struct config_spans origins;      // normalised (route/origin.h)
+    struct config_spans subprotocols; // in order of preference
+    struct config_limits limits;
+    struct config_keepalive keepalive;
+    struct config_backpressure backpressure;
+    struct config_place place;
+    uint8_t verb;          // enum config_verb
+    uint8_t messages;      // enum config_messages
+    bool has_origins;      // false: every Origin may come in
+    bool origins_required; // a request without Origin is refused
+};
+
+struct config {
+    const struct config_listener *listeners;
+    const struct config_range *trusted;
+    const struct config_route *routes; // in the order of the file
+    uint32_t listener_count;
+    uint32_t trusted_count;
+    uint32_t route_count;
+    uint32_t workers; // 0: auto, one per core
+    struct config_admin admin;
+    struct config_admission admission;
+    struct config_limits limits;             // of routes that say nothing, for comparison and print
+    struct config_keepalive keepalive;       // same
+    struct config_backpressure backpressure; // same
+    uint64_t kernel_bytes;                   // backpressure.kernel: per client
+    uint64_t worker_queue_bytes;             // backpressure.worker_queue: per worker
+    uint64_t drain_ms;
+    struct config_engine engine;
+    struct config_log log;
+};
+
+enum {
+    CONFIG_ERROR_BYTES = 512, // one line with its terminator; longer ones are cut
+};
+
+struct config_errors {
+    uint32_t count;
+    bool is_cut; // there were more than CONFIG_ERRORS_MAX
+    // `file:line:column: problem; remedy`, in the order of the file, terminated.
+    char lines[CONFIG_ERRORS_MAX][CONFIG_ERROR_BYTES];
+};
+
+struct config_source {
+    struct span text;
+    const char *file; // for messages only
+    void *context;    // handed to both functions
+    // Contents of a file that the configuration names; relative paths are relative to the
+    // configuration file's folder. 0, or -errno. The bytes are lent until the next call.
+    int (*load)(void *context, const char *path, struct span *bytes);
+    // An environment variable's value, or NULL. Lent until the next call.
+    const char *(*environment)(void *context, const char *name);
+};
+
+// Parses, checks and freezes. Returns the configuration, owned by the caller until config_close,
+// and errors->count 0; or NULL and at least one error. `errors` is the caller's and is overwritten.
+// Keeps nothing of `source`. Calls back load and environment only.
+const struct config *config_open(const struct config_source *source, struct config_errors *errors);
+
+// Frees the object and sets the caller's pointer to NULL. NULL is accepted.
+void config_close(const struct config **config);
+
+// The built-in demo: WebSocket on 127.0.0.1:8080, admin on 127.0.0.1:9090, /echo, /chat/{room} and
+// the page at `/`. It is ordinary configuration text and is parsed like any other.
+struct span config_demo_text(void);
