@@ -1,0 +1,456 @@
+#include "bench/client.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EVENTS_PER_TURN = 512, BUFFER_SIZE = 512 * 1024 };
+
+uint64_t client_clock_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+}
+
+void client_fail(struct client *client, const char *format, ...) {
+    if (client->error[0] != 0) {
+        return;
+    }
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(client->error, sizeof client->error, format, arguments);
+    va_end(arguments);
+}
+
+int client_init(struct client *client, const struct client_options *options,
+                const struct client_hooks *hooks, void *mode) {
+    memset(client, 0, sizeof *client);
+    client->options = *options;
+    client->hooks = *hooks;
+    client->mode = mode;
+    client->buffer_size = BUFFER_SIZE;
+    client->buffer = malloc(BUFFER_SIZE);
+    client->peers = calloc(options->peer_count, sizeof *client->peers);
+    client->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (client->buffer == NULL || client->peers == NULL || client->epoll < 0) {
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < options->peer_count; i++) {
+        client->peers[i].index = i;
+        client->peers[i].fd = -1;
+    }
+    handshake_key(client->key);
+    handshake_accept(client->key, client->accept);
+    client->now_ns = client_clock_ns();
+    return 0;
+}
+
+static void bytes_free(struct bytes *bytes) {
+    free(bytes->data);
+    memset(bytes, 0, sizeof *bytes);
+}
+
+static bool bytes_add(struct bytes *bytes, const uint8_t *data, size_t count) {
+    if (bytes->count + count > bytes->capacity) {
+        size_t capacity = (bytes->count + count) * 2;
+        uint8_t *grown = realloc(bytes->data, capacity);
+        if (grown == NULL) {
+            return false;
+        }
+        bytes->data = grown;
+        bytes->capacity = capacity;
+    }
+    memcpy(bytes->data + bytes->count, data, count);
+    bytes->count += count;
+    return true;
+}
+
+static void peer_end(struct client *client, struct peer *peer) {
+    if (peer->state == PEER_IDLE || peer->state == PEER_CLOSED) {
+        return;
+    }
+    if (peer->state == PEER_CONNECTING || peer->state == PEER_HANDSHAKE) {
+        client->opening_count--;
+    } else {
+        client->open_count--;
+    }
+    if (peer->close_code == 0) {
+        peer->close_code = CLIENT_CLOSE_LOST;
+    }
+    close(peer->fd);
+    peer->fd = -1;
+    bytes_free(&peer->tail);
+    bytes_free(&peer->message);
+    bytes_free(&peer->out);
+    peer->state = PEER_CLOSED;
+    client->closed_count++;
+    if (client->hooks.on_closed != NULL) {
+        client->hooks.on_closed(client, peer);
+    }
+}
+
+void client_fini(struct client *client) {
+    client->hooks.on_closed = NULL;
+    for (uint32_t i = 0; i < client->options.peer_count; i++) {
+        peer_end(client, &client->peers[i]);
+    }
+    close(client->epoll);
+    free(client->peers);
+    free(client->buffer);
+}
+
+void client_cut(struct client *client, struct peer *peer, bool reset) {
+    if (reset && peer->fd >= 0) {
+        struct linger linger = {.l_onoff = 1};
+        (void)setsockopt(peer->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger); // else a FIN
+    }
+    peer_end(client, peer);
+}
+
+static int socket_prepare(const struct client *client, const struct peer *peer, int fd) {
+    const struct client_options *options = &client->options;
+    int one = 1;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0) {
+        return -errno;
+    }
+    if (options->receive_buffer != 0 && peer->index >= options->receive_from) {
+        int size = (int)options->receive_buffer;
+        if (setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size) != 0) {
+            return -errno;
+        }
+    }
+    if (ntohl(options->address.sin_addr.s_addr) >> 24 != 127) {
+        return 0;
+    }
+    if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one) != 0) {
+        return -errno;
+    }
+    uint32_t source = 0x7F010001U + (options->first_index + peer->index) / CLIENT_PER_SOURCE;
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(source)};
+    return bind(fd, (struct sockaddr *)&from, sizeof from) == 0 ? 0 : -errno;
+}
+
+int client_connect(struct client *client, struct peer *peer) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return -errno;
+    }
+    int result = socket_prepare(client, peer, fd);
+    const struct sockaddr_in *address = &client->options.address;
+    if (result == 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 &&
+        errno != EINPROGRESS) {
+        result = -errno;
+    }
+    // Edge-triggered in both directions for the connection's life: one epoll_ctl each.
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                                .data.u32 = peer->index};
+    if (result == 0 && epoll_ctl(client->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+        result = -errno;
+    }
+    if (result != 0) {
+        close(fd);
+        return result;
+    }
+    peer->fd = fd;
+    peer->state = PEER_CONNECTING;
+    peer->close_code = 0;
+    peer->has_closed = false;
+    client->opening_count++;
+    return 0;
+}
+
+static void peer_flush(struct peer *peer) {
+    size_t done = 0;
+    while (done < peer->out.count) {
+        ssize_t sent = send(peer->fd, peer->out.data + done, peer->out.count - done, MSG_NOSIGNAL);
+        if (sent < 0) {
+            if (errno != EAGAIN && errno != EINTR) {
+                peer->out.count = 0; // The receive side learns of the end, and ends the peer.
+                return;
+            }
+            break;
+        }
+        done += (size_t)sent;
+    }
+    if (done == peer->out.count) {
+        bytes_free(&peer->out);
+    } else if (done > 0) {
+        peer->out.count -= done;
+        memmove(peer->out.data, peer->out.data + done, peer->out.count);
+    }
+}
+
+void client_send(struct client *client, struct peer *peer, const uint8_t *bytes, size_t count) {
+    if (peer->fd < 0 || peer->state == PEER_CONNECTING) {
+        return;
+    }
+    size_t done = 0;
+    if (peer->out.count == 0) {
+        ssize_t sent = send(peer->fd, bytes, count, MSG_NOSIGNAL);
+        if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+            return; // The receive side learns of the end, and ends the peer.
+        }
+        done = sent < 0 ? 0 : (size_t)sent;
+    }
+    if (done < count && !bytes_add(&peer->out, bytes + done, count - done)) {
+        client_fail(client, "out of memory for unsent bytes");
+    }
+}
+
+static void send_control(struct client *client, struct peer *peer, uint8_t opcode,
+                         const uint8_t *payload, size_t count) {
+    static const uint8_t mask[4] = {0x11, 0x22, 0x33, 0x44};
+    uint8_t frame[14 + 125];
+    size_t header = frame_header_write(frame, opcode, count, mask);
+    memcpy(frame + header, payload, count);
+    frame_mask(frame + header, count, mask);
+    client_send(client, peer, frame, header + count);
+}
+
+void client_close(struct client *client, struct peer *peer, uint16_t code) {
+    if (peer->state != PEER_OPEN || peer->has_closed) {
+        return;
+    }
+    uint8_t payload[2] = {(uint8_t)(code >> 8), (uint8_t)code};
+    send_control(client, peer, OPCODE_CLOSE, payload, sizeof payload);
+    peer->has_closed = true;
+}
+
+static void send_request(struct client *client, struct peer *peer) {
+    const struct client_options *options = &client->options;
+    char path[512];
+    const char *mark = strstr(options->path, "{n}");
+    if (mark == NULL) {
+        snprintf(path, sizeof path, "%s", options->path);
+    } else {
+        uint32_t number = (options->first_index + peer->index) %
+                          (options->path_count == 0 ? UINT32_MAX : options->path_count);
+        snprintf(path, sizeof path, "%.*s%u%s", (int)(mark - options->path), options->path, number,
+                 mark + 3);
+    }
+    char request[1024];
+    int length = snprintf(request, sizeof request,
+                          "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\n"
+                          "Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\n"
+                          "Sec-WebSocket-Version: 13\r\n\r\n",
+                          path, options->host, client->key);
+    peer->state = PEER_HANDSHAKE;
+    client_send(client, peer, (uint8_t *)request, (size_t)length);
+}
+
+static void on_close_frame(struct client *client, struct peer *peer, const struct frame *frame) {
+    const uint8_t *payload = frame->payload;
+    peer->close_code =
+        frame->payload_length >= 2 ? (uint16_t)(payload[0] << 8 | payload[1]) : CLIENT_CLOSE_NONE;
+    if (!peer->has_closed) {
+        send_control(client, peer, OPCODE_CLOSE, payload, frame->payload_length >= 2 ? 2 : 0);
+        peer->has_closed = true;
+    }
+    peer->state = PEER_CLOSING; // The server closes TCP first (RFC 6455 s7.1.1).
+}
+
+static void on_fragment(struct client *client, struct peer *peer, const struct frame *frame) {
+    if (!bytes_add(&peer->message, frame->payload, frame->payload_length)) {
+        client_fail(client, "out of memory for a fragmented message");
+        return;
+    }
+    if (!frame->is_final) {
+        return;
+    }
+    struct bytes message = peer->message;
+    memset(&peer->message, 0, sizeof peer->message);
+    client->message_count++;
+    if (client->hooks.on_message != NULL) {
+        client->hooks.on_message(client, peer, message.data, message.count);
+    }
+    free(message.data);
+}
+
+static void on_frame(struct client *client, struct peer *peer, const struct frame *frame) {
+    switch (frame->opcode) {
+    case OPCODE_CLOSE:
+        on_close_frame(client, peer, frame);
+        break;
+    case OPCODE_PING:
+        peer->pings++;
+        client->ping_count++;
+        send_control(client, peer, OPCODE_PONG, frame->payload, frame->payload_length);
+        if (client->hooks.on_ping != NULL) {
+            client->hooks.on_ping(client, peer);
+        }
+        break;
+    case OPCODE_PONG:
+        break;
+    default:
+        if (!frame->is_final || frame->opcode == OPCODE_CONTINUATION) {
+            on_fragment(client, peer, frame);
+            break;
+        }
+        client->message_count++;
+        if (client->hooks.on_message != NULL) {
+            client->hooks.on_message(client, peer, frame->payload, frame->payload_length);
+        }
+    }
+}
+
+// Returns how many of the bytes the answer's head took; the rest are frames.
+static size_t take_answer(struct client *client, struct peer *peer, const uint8_t *bytes,
+                          size_t count) {
+    size_t length = 0;
+    switch (handshake_check(bytes, count, client->accept, &length)) {
+    case HANDSHAKE_MORE:
+        return 0;
+    case HANDSHAKE_REFUSED:
+        client_fail(client, "handshake refused: %.*s", (int)strcspn((const char *)bytes, "\r\n"),
+                    (const char *)bytes);
+        peer_end(client, peer);
+        return 0;
+    case HANDSHAKE_BAD_ACCEPT:
+        client_fail(client, "the answer's Sec-WebSocket-Accept is missing or wrong");
+        peer_end(client, peer);
+        return 0;
+    case HANDSHAKE_DONE:
+        break;
+    }
+    peer->state = PEER_OPEN;
+    client->opening_count--;
+    client->open_count++;
+    if (client->hooks.on_open != NULL) {
+        client->hooks.on_open(client, peer);
+    }
+    return length;
+}
+
+// Handles all that is complete in the buffer and keeps the rest in the peer's tail.
+static void take_bytes(struct client *client, struct peer *peer, size_t count) {
+    uint8_t *bytes = client->buffer;
+    size_t at = 0;
+    if (peer->state == PEER_HANDSHAKE) {
+        bytes[count] = 0; // client_turn keeps one byte free, so that an error can print a line
+        at = take_answer(client, peer, bytes, count);
+    }
+    while (peer->state == PEER_OPEN && at < count) {
+        struct frame frame;
+        enum frame_result result = frame_read(bytes + at, count - at, &frame);
+        if (result == FRAME_MORE) {
+            break;
+        }
+        if (result == FRAME_BAD) {
+            client_fail(client, "connection %u: the server sent a frame it may not send: %02x %02x",
+                        peer->index, bytes[at], bytes[at + 1]);
+            peer_end(client, peer);
+            return;
+        }
+        on_frame(client, peer, &frame);
+        at += frame.length;
+    }
+    if (peer->state == PEER_CLOSING || peer->state == PEER_CLOSED) {
+        if (peer->state == PEER_CLOSING && at < count) {
+            client_fail(client, "connection %u: %zu bytes behind the Close frame", peer->index,
+                        count - at);
+        }
+        return;
+    }
+    if (at < count && !bytes_add(&peer->tail, bytes + at, count - at)) {
+        client_fail(client, "out of memory for an unfinished frame");
+    }
+}
+
+// Puts an unfinished frame in front of what will be received. Returns its size.
+static size_t tail_restore(struct client *client, struct peer *peer) {
+    size_t count = peer->tail.count;
+    if (count == 0) {
+        return 0;
+    }
+    if (client->buffer_size < count * 2 + BUFFER_SIZE) {
+        uint8_t *grown = realloc(client->buffer, count * 3 + BUFFER_SIZE);
+        if (grown == NULL) {
+            client_fail(client, "out of memory for a frame of more than %zu bytes", count);
+            return 0;
+        }
+        client->buffer = grown;
+        client->buffer_size = count * 3 + BUFFER_SIZE;
+    }
+    memcpy(client->buffer, peer->tail.data, count);
+    bytes_free(&peer->tail);
+    return count;
+}
+
+static void peer_receive(struct client *client, struct peer *peer, bool must_drain) {
+    // Bounded by the server's sending: a flood is what is being measured.
+    while (peer->fd >= 0 && !peer->is_paused) {
+        size_t before = tail_restore(client, peer);
+        size_t room = client->buffer_size - before - 1;
+        ssize_t received = recv(peer->fd, client->buffer + before, room, 0);
+        if (received <= 0) {
+            bool is_waiting = received < 0 && (errno == EAGAIN || errno == EINTR);
+            if (is_waiting && before > 0 && !bytes_add(&peer->tail, client->buffer, before)) {
+                client_fail(client, "out of memory for an unfinished frame");
+            }
+            if (!is_waiting) {
+                peer_end(client, peer);
+            }
+            return;
+        }
+        client->byte_count += (uint64_t)received;
+        client->now_ns = client_clock_ns();
+        take_bytes(client, peer, before + (size_t)received);
+        if (client->hooks.on_batch != NULL && peer->state == PEER_OPEN) {
+            client->hooks.on_batch(client, peer);
+        }
+        // A short read has emptied the socket: the next byte or FIN is a new edge. A FIN that came
+        // with this event must be read now (must_drain).
+        if ((size_t)received < room && !must_drain) {
+            return;
+        }
+    }
+}
+
+static void on_event(struct client *client, struct peer *peer, uint32_t events) {
+    if (peer->fd < 0) {
+        return;
+    }
+    if (peer->state == PEER_CONNECTING) {
+        int error = 0;
+        socklen_t length = sizeof error;
+        if (getsockopt(peer->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0 || error != 0) {
+            client_fail(client, "connect: %s", strerror(error));
+            peer_end(client, peer);
+            return;
+        }
+        if ((events & EPOLLOUT) == 0) {
+            return;
+        }
+        send_request(client, peer);
+    } else if ((events & EPOLLOUT) != 0 && peer->out.count > 0) {
+        peer_flush(peer);
+    }
+    if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+        peer_receive(client, peer, (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
+    }
+}
+
+void client_turn(struct client *client, int timeout_ms) {
+    struct epoll_event events[EVENTS_PER_TURN];
+    int timeout = client->options.may_spin ? 0 : timeout_ms;
+    int count = epoll_wait(client->epoll, events, EVENTS_PER_TURN, timeout);
+    client->now_ns = client_clock_ns();
+    for (int i = 0; i < count; i++) {
+        on_event(client, &client->peers[events[i].data.u32], events[i].events);
+    }
+}
+
+void client_pause(struct client *client, struct peer *peer, bool is_paused) {
+    peer->is_paused = is_paused;
+    if (!is_paused && peer->fd >= 0) {
+        peer_receive(client, peer, true); // the edge may be long gone
+    }
+}

@@ -1,0 +1,162 @@
+#include "bench/frame.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+enum frame_result frame_read(const uint8_t *bytes, size_t count, struct frame *frame) {
+    frame->length = 0;
+    if (count < 2) {
+        return FRAME_MORE;
+    }
+    frame->opcode = bytes[0] & 15;
+    frame->is_final = (bytes[0] & 0x80) != 0;
+    bool is_control = frame->opcode >= 8;
+    if ((bytes[0] & 0x70) != 0 || (bytes[1] & 0x80) != 0 || frame->opcode > OPCODE_PONG ||
+        (frame->opcode > OPCODE_BINARY && !is_control)) {
+        return FRAME_BAD;
+    }
+    uint64_t length = bytes[1] & 127;
+    size_t header = 2;
+    if (is_control && (length > 125 || !frame->is_final)) {
+        return FRAME_BAD;
+    }
+    if (length >= 126) {
+        size_t extra = length == 126 ? 2 : 8;
+        header += extra;
+        if (count < header) {
+            return FRAME_MORE;
+        }
+        length = 0;
+        for (size_t i = 0; i < extra; i++) {
+            length = length << 8 | bytes[2 + i];
+        }
+        if (length < (extra == 2 ? 126U : 65536U) || length > INT64_MAX) {
+            return FRAME_BAD;
+        }
+    }
+    frame->payload = bytes + header;
+    frame->payload_length = length;
+    frame->length = header + length;
+    return count < frame->length ? FRAME_MORE : FRAME_DONE;
+}
+
+size_t frame_header_length(size_t payload_length) {
+    if (payload_length < 126) {
+        return 2;
+    }
+    return payload_length < 65536 ? 4 : 10;
+}
+
+size_t frame_header_write(uint8_t *target, uint8_t opcode, size_t payload_length,
+                          const uint8_t mask[4]) {
+    size_t header = frame_header_length(payload_length);
+    target[0] = (uint8_t)(0x80 | opcode);
+    if (header == 2) {
+        target[1] = (uint8_t)(0x80 | payload_length);
+    } else {
+        target[1] = header == 4 ? 0x80 | 126 : 0x80 | 127;
+        for (size_t i = header; i-- > 2;) {
+            target[i] = (uint8_t)payload_length;
+            payload_length >>= 8;
+        }
+    }
+    memcpy(target + header, mask, 4);
+    return header + 4;
+}
+
+void frame_mask(uint8_t *bytes, size_t count, const uint8_t mask[4]) {
+    for (size_t i = 0; i < count; i++) {
+        bytes[i] ^= mask[i & 3];
+    }
+}
+
+// 48 bits as 8 characters of '0' to 'o': six bits each, most significant first.
+static void digits_write(uint8_t *target, uint64_t value) {
+    for (size_t i = 0; i < 8; i++) {
+        target[i] = (uint8_t)('0' + ((value >> (42 - 6 * i)) & 63));
+    }
+}
+
+static bool digits_read(const uint8_t *bytes, uint64_t *value) {
+    uint64_t result = 0;
+    uint32_t wrong = 0;
+    for (size_t i = 0; i < 8; i++) {
+        uint32_t digit = (uint32_t)bytes[i] - '0';
+        wrong |= digit;
+        result = result << 6 | digit;
+    }
+    *value = result;
+    return wrong < 64;
+}
+
+// The pattern repeats every 64 bytes, so it is compared against a table that stays in the cache.
+static const char PATTERN[65] = "The quick brown fox jumps over the lazy dog; 0123456789 +-*/ ABC";
+
+static bool pattern_check(const uint8_t *bytes, size_t count) {
+    size_t at = 0;
+    for (; at + 64 <= count; at += 64) {
+        if (memcmp(bytes + at, PATTERN, 64) != 0) {
+            return false;
+        }
+    }
+    return memcmp(bytes + at, PATTERN, count - at) == 0;
+}
+
+bool payload_read(const uint8_t *bytes, size_t count, struct payload *payload) {
+    uint64_t identity;
+    if (count < PAYLOAD_MIN || !digits_read(bytes, &identity) ||
+        !digits_read(bytes + 8, &payload->sent_ns)) {
+        return false;
+    }
+    payload->sequence = identity & PAYLOAD_SEQUENCE_MASK;
+    payload->sender = (uint32_t)(identity >> 36);
+    return pattern_check(bytes + PAYLOAD_MIN, count - PAYLOAD_MIN);
+}
+
+uint64_t payload_age(uint64_t sent_ns, uint64_t now_ns) {
+    return (now_ns - sent_ns) & PAYLOAD_TIME_MASK;
+}
+
+int burst_init(struct burst *burst, uint8_t opcode, size_t size, uint32_t count) {
+    memset(burst, 0, sizeof *burst);
+    if (size < PAYLOAD_MIN || size > PAYLOAD_MAX || count == 0) {
+        return -EINVAL;
+    }
+    burst->header_length = frame_header_length(size) + 4;
+    burst->frame_length = burst->header_length + size;
+    burst->count = count;
+    burst->bytes = malloc(burst->frame_length * count);
+    if (burst->bytes == NULL) {
+        return -ENOMEM;
+    }
+    for (uint32_t k = 0; k < count; k++) {
+        uint8_t *frame = burst->bytes + k * burst->frame_length;
+        uint8_t mask[4] = {0x5a, 0xc3, 0x17, (uint8_t)(k + 1)};
+        if (getrandom(mask, sizeof mask, 0) != (ssize_t)sizeof mask) {
+            mask[0] = (uint8_t)k; // Any mask does: it hides nothing here.
+        }
+        (void)frame_header_write(frame, opcode, size, mask); // the length is header_length
+        uint8_t *payload = frame + burst->header_length;
+        for (size_t i = PAYLOAD_MIN; i < size; i++) {
+            payload[i] = (uint8_t)(PATTERN[(i - PAYLOAD_MIN) % 64] ^ mask[i & 3]);
+        }
+    }
+    return 0;
+}
+
+void burst_fini(struct burst *burst) {
+    free(burst->bytes);
+    burst->bytes = NULL;
+}
+
+void burst_write(struct burst *burst, uint32_t at, const struct payload *payload) {
+    uint8_t *frame = burst->bytes + at * burst->frame_length;
+    uint8_t *target = frame + burst->header_length;
+    uint64_t identity =
+        (uint64_t)payload->sender << 36 | (payload->sequence & PAYLOAD_SEQUENCE_MASK);
+    digits_write(target, identity);
+    digits_write(target + 8, payload->sent_ns & PAYLOAD_TIME_MASK);
+    frame_mask(target, PAYLOAD_MIN, frame + burst->header_length - 4);
+}

@@ -1,0 +1,106 @@
+// A member's side of a run: its share of the connections, opened and closed.
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/team.h"
+
+enum phase member_phase(const struct team *team) {
+    return (enum phase)atomic_load_explicit(team->phase, memory_order_acquire);
+}
+
+void member_done(struct member *member, enum phase phase) {
+    atomic_store(&member->phase_done, (uint32_t)phase + 1);
+}
+
+void member_count(struct member *member, enum counter counter, uint64_t value) {
+    atomic_store_explicit(&member->counter[counter], value, memory_order_relaxed);
+}
+
+void member_problem(struct member *member, const char *format, ...) {
+    if (member->problem_count < TEAM_PROBLEMS) {
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(member->problems[member->problem_count++], sizeof member->problems[0], format,
+                  arguments);
+        va_end(arguments);
+    }
+    atomic_store(&member->has_failed, true);
+}
+
+bool member_client(const struct team *team, struct member *member, struct client *client,
+                   const struct client_hooks *hooks, void *mode) {
+    const struct options *options = team->options;
+    struct client_options wanted = {
+        .address = options->address,
+        .host = options->host,
+        .path = options->path,
+        .path_count = (uint32_t)options->channels,
+        .peer_count = member->peer_count,
+        .first_index = member->first_index,
+        .may_spin = options->cpu >= 0 && !options->may_sleep && options->mode != MODE_HOLD,
+    };
+    if (options->mode == MODE_SLOW) {
+        wanted.receive_buffer = (uint32_t)options->receive_buffer;
+        wanted.receive_from =
+            (uint32_t)(options->readers + 1); // behind the publisher and the readers
+    }
+    int result = client_init(client, &wanted, hooks, mode);
+    if (result != 0) {
+        member_problem(member, "client: %s", strerror(-result));
+    }
+    return result == 0;
+}
+
+bool member_open(const struct team *team, struct member *member, struct client *client,
+                 uint32_t first, uint32_t limit) {
+    const struct options *options = team->options;
+    uint64_t rate = options->mode == MODE_HOLD ? options->rate / team->member_count : 0;
+    uint64_t start_ns = client_clock_ns();
+    uint32_t next = first;
+    uint32_t open_before = client->open_count;
+    while (client->open_count - open_before < limit - first) {
+        uint64_t now_ns = client_clock_ns();
+        uint64_t due = rate == 0 ? limit : first + 1 + (now_ns - start_ns) * rate / 1000000000ULL;
+        while (next < limit && next < due && client->opening_count < options->concurrency) {
+            int result = client_connect(client, &client->peers[next]);
+            if (result != 0) {
+                member_problem(member, "connection %u: %s", next, strerror(-result));
+                return false;
+            }
+            next++;
+        }
+        client_turn(client, next < limit ? 1 : 100);
+        member_count(member, COUNTER_OPENED, client->open_count);
+        if (client->closed_count > 0) {
+            member_problem(member, "a connection ended while opening: %s",
+                           client->error[0] != 0 ? client->error : "closed by the server");
+            return false;
+        }
+        if (member_phase(team) == PHASE_EXIT) {
+            return false;
+        }
+    }
+    return true;
+}
+
+uint32_t member_close_all(struct client *client, double seconds) {
+    uint64_t end_ns = client_clock_ns() + (uint64_t)(seconds * 1e9);
+    uint32_t count = client->options.peer_count;
+    for (uint32_t i = 0; i < count; i++) {
+        client_close(client, &client->peers[i], 1000);
+        if (i % 256 == 255) {
+            client_turn(client, 0);
+        }
+    }
+    while (client->open_count > 0 && client_clock_ns() < end_ns) {
+        client_turn(client, 10);
+    }
+    uint32_t unanswered = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct peer *peer = &client->peers[i];
+        unanswered += peer->state != PEER_CLOSED || peer->close_code != 1000;
+    }
+    return unanswered;
+}

@@ -1,0 +1,59 @@
+// The command line of holdfast-bench: one table of options, each naming the modes it belongs to.
+#ifndef BENCH_OPTIONS_H
+#define BENCH_OPTIONS_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum mode {
+    MODE_HOLD = 1 << 0,
+    MODE_ECHO = 1 << 1,
+    MODE_FANOUT = 1 << 2,
+    MODE_SLOW = 1 << 3,
+    MODE_DRAIN = 1 << 4,
+    MODE_CHURN = 1 << 5,
+    MODE_ALL = (1 << 6) - 1,
+};
+
+struct options {
+    struct sockaddr_in address;
+    char host[280];
+    char path[256];
+    enum mode mode;
+    double seconds;
+    double warmup_seconds;
+    double ping_interval;
+    uint64_t rate;
+    uint64_t connections;
+    uint64_t size;
+    uint64_t depth;
+    uint64_t children;
+    uint64_t concurrency;
+    uint64_t publishers;
+    uint64_t readers;
+    uint64_t stalled;
+    uint64_t channels;
+    uint64_t pings;
+    uint64_t receive_buffer;
+    uint64_t pid;
+    int64_t cpu;
+    int64_t server_cpu;
+    bool is_bound_only;
+    bool is_text;
+    bool is_json;
+    bool is_floor;
+    bool is_quiet;
+    bool may_sleep;
+    bool has_no_self;
+};
+
+enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_WRONG };
+
+// Fills *options from the mode's defaults and the arguments. OPTIONS_WRONG: the reason is on
+// stderr.
+enum options_result options_read(struct options *options, int count, char **arguments);
+const char *options_mode_name(enum mode mode);
+
+#endif
