@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+// Inside each element; written by the table alone while the element is in it.
 struct table_link {
     uint32_t hash;
     uint32_t next; // element index, 0 = end
@@ -24,14 +25,19 @@ struct table {
                      // flooding)
 };
 
-uint64_t table_book_bytes(uint32_t element_max); // bytes of `buckets` for that many elements
-void table_init(struct table *table, struct memory buckets,
-                const uint64_t key[2]); // then set link_at, is_key, context
+// Bytes of `buckets` for that many elements: one bucket each, rounded up to a power of two. More
+// elements than that may be inserted; chains then grow longer.
+uint64_t table_book_bytes(uint32_t element_max);
+// `buckets`: aligned to 4, at least table_book_bytes(1); what is above the largest power of two in
+// it stays unused. Pages are touched as the table grows; the content is assumed to be anything.
+// Then set link_at, is_key and context.
+void table_init(struct table *table, struct memory buckets, const uint64_t key[2]);
 uint32_t table_hash(const struct table *table, struct span key);
-uint32_t table_find(const struct table *table, struct span key,
-                    uint32_t hash);                                    // element index or 0
-void table_insert(struct table *table, uint32_t index, uint32_t hash); // key must be absent
-void table_remove(struct table *table, uint32_t index);                // must be present
+// Element index or 0. `hash` is table_hash of the key.
+uint32_t table_find(const struct table *table, struct span key, uint32_t hash);
+// The key must be absent, the index not 0. is_key is not called.
+void table_insert(struct table *table, uint32_t index, uint32_t hash);
+void table_remove(struct table *table, uint32_t index); // must be present
 // Walks all elements in a stable order as long as nothing is inserted or removed: give *cursor = 0
 // first. 0 at the end.
 uint32_t table_next(const struct table *table, uint64_t *cursor);

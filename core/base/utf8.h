@@ -10,9 +10,9 @@
 enum { UTF8_ACCEPT = 0, UTF8_REJECT = 1 }; // other state values: inside a character
 
 // Feeds bytes to the state (start with UTF8_ACCEPT). Returns false, and state UTF8_REJECT, at the
-// first bad byte. A message is valid when the state is UTF8_ACCEPT after its last byte. Dispatches
-// at run time: AVX2, SSE2 or scalar.
+// first bad byte; a rejected state stays so. A message is valid when the state is UTF8_ACCEPT after
+// its last byte. Dispatches at run time: AVX2, SSSE3 or scalar.
 bool utf8_feed(uint8_t *state, struct span bytes);
-// The twins, for tests: the scalar one is the definition.
+// The twin, for tests: it is the definition.
 bool utf8_feed_scalar(uint8_t *state, struct span bytes);
 bool utf8_is_valid(struct span bytes);
