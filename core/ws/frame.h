@@ -18,7 +18,7 @@ enum ws_opcode {
 
 struct ws_frame_head {
     uint64_t payload_bytes;
-    uint8_t mask_key[4];
+    uint8_t mask_key[4]; // all zero when unmasked
     uint8_t opcode;
     bool is_final;
     bool is_masked;
@@ -35,10 +35,15 @@ struct ws_head_rules {
 };
 
 // Decodes a head from the front of `bytes`. Each byte is judged as soon as it is there: NEED_MORE
-// is returned only while what has arrived could still become legal. Not checked here: what depends
-// on the message (continuation order, limits).
+// is returned only while what has arrived could still become legal, and a prefix of a head that is
+// DONE never faults. Of several faults, the one in the earliest byte is reported, whatever the
+// pieces. Not checked here: what depends on the message (continuation order, limits). *head is
+// meaningful after DONE only, *fault after FAULT only.
 enum ws_head_result ws_frame_head_decode(struct span bytes, struct ws_head_rules rules,
                                          struct ws_frame_head *head, const struct fault **fault);
+// The least payload length that a head beginning with `bytes` can still announce (legal so far): so
+// that a limit is enforced at the first length byte that breaks it.
+uint64_t ws_frame_payload_floor(struct span bytes);
 // Bytes of an unmasked head for that payload: 2, 4 or 10.
 uint32_t ws_frame_head_bytes(uint64_t payload_bytes);
 // Writes an unmasked, final head (reserved = RSV bits as above) and returns its length.

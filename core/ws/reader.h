@@ -15,9 +15,9 @@
 // (core/hub/payload.h) in place.
 enum { WS_MESSAGE_HEADROOM = 64 };
 
-struct ws_reader_rules { // from the route
-    uint32_t message_bytes_max;
-    uint32_t fragments_max;
+struct ws_reader_rules {        // from the route
+    uint32_t message_bytes_max; // sum of a message's payloads as they are on the wire
+    uint32_t fragments_max;     // frames of one message, at least 1
     struct ws_head_rules head;
 };
 
@@ -30,7 +30,8 @@ struct ws_reader {
     uint32_t mask_offset; // payload bytes of the present frame already unmasked
     uint8_t mask_key[4];
     uint8_t message_opcode; // of the message in progress, 0 = none
-    uint8_t frame_opcode;   // of the frame in progress (its head is complete), 0xff = none
+    uint8_t frame_opcode;   // of the frame in progress (its head is complete), 0 = none; a
+                            // continuation carries its message's
     uint8_t utf8_state;
     bool is_final;      // of the frame in progress
     bool is_compressed; // RSV1 on the message's first frame
@@ -44,8 +45,9 @@ enum ws_event_kind {
     WS_EVENT_PING,
     WS_EVENT_PONG,
     WS_EVENT_CLOSE,
-    WS_EVENT_FAULT,   // `fault` says which; nothing after it may be processed
-    WS_EVENT_REFUSED, // no memory for the message: the caller's policy decides (out_of_memory)
+    WS_EVENT_FAULT,   // `fault` says which; nothing after it may be processed, only dropped
+    WS_EVENT_REFUSED, // no memory for the message: the caller's policy decides (out_of_memory).
+                      // No payload was consumed: feeding the rest of the input again retries
 };
 
 struct ws_event {
@@ -55,16 +57,19 @@ struct ws_event {
     uint32_t block; // arena block that holds the message (at WS_MESSAGE_HEADROOM), now owned by the
                     // caller; 0: it lies in the input
     struct span payload; // message or control payload, unmasked; valid until the input or the
-                         // reader is touched
+                         // reader is touched; its data is never NULL, also when it is empty
     const struct fault *fault;
 };
 
 // Consumes from *input (its bytes are unmasked in place) until one event is complete. Call again
-// until NEED_MORE, which means that the input is used up. A single-frame message that lies whole in
-// the input is delivered in place, without a copy; anything else is assembled in a block: taken for
-// the announced size up to 64 KiB, then growing by doubling, so that an announced length alone
-// holds no memory. Limits are judged from the head, before memory is taken. Text is checked as it
-// arrives, also across frames.
+// until NEED_MORE, which means that the input is used up. A message whose bytes all lie in the
+// input, in one frame, is delivered in place, without a copy; anything else is assembled in a
+// block: taken for the announced size up to 64 KiB, then growing by doubling, so that an announced
+// length alone holds no memory. Limits are judged from the head, byte by byte, before memory is
+// taken. Text is checked as it arrives, also across frames; of a compressed message (is_compressed)
+// it is the inflated bytes that count, and whoever inflates checks them. However the bytes are cut
+// into pieces, the events are the same. Between messages a whole frame is handled without writing
+// to the reader, so that one idle (all zero) reader may serve all connections that hold nothing.
 struct ws_event ws_reader_feed(struct ws_reader *reader, struct span_mut *input,
                                struct arena *arena, const struct ws_reader_rules *rules);
 // Whether it is between messages with nothing held: then it may be dropped (all zero).
