@@ -1,0 +1,279 @@
+// A client connection: bytes and time in, outputs and asks out. The meeting room of http, ws and
+// hub; it knows neither descriptor nor stage. One struct conns per worker holds them all as plain
+// data by index; struct conn is one cache line.
+//
+// How the owner (gateway/worker) drives it:
+//   - conn_open for a new transport; conn_feed for received bytes, until they are used up or
+//   conn_may_feed is false (then conn_hold keeps the rest);
+//   - each call of conn_feed yields at most one event, the owner carries it out and answers by a
+//   later call (conn_upgrade, conn_refuse, conn_reply, conn_collect);
+//   - whatever gave a connection something to do for its transport puts it on the touched list:
+//   conn_touched_next, then conn_gather and
+//     the send, or the close when the state is CONN_ENDED;
+//   - conn_sent when a send ended, conn_on_end when the peer's end was read, conn_on_error when the
+//   transport failed, conn_on_time when its wheel entry fired;
+//   - conn_release when the transport is closed and nothing of it is in flight.
+// No function calls back. Pure; owner: one worker.
+#pragma once
+#include "core/base/arena.h"
+#include "core/base/counters.h"
+#include "core/base/fault.h"
+#include "core/base/histogram.h"
+#include "core/base/limits.h"
+#include "core/base/pool.h"
+#include "core/base/trace.h"
+#include "core/base/wheel.h"
+#include "core/http/body.h"
+#include "core/http/reply.h"
+#include "core/http/request.h"
+#include "core/http/upgrade.h"
+#include "core/hub/outbox.h"
+#include "core/ws/reader.h"
+
+#include <assert.h>
+
+// Who is waited for in each state, and which deadline ends the waiting:
+//
+//   FREE --open--> HEAD --complete head--> VERDICT --upgrade--> OPEN --Close queued by us-->
+//   CLOSING --peer's Close--> FLUSH
+//                   |  ^                     |   |                |  \--peer's Close, ours queued
+//                   behind it-----------^  | |  |keep-alive       collect reply            | | |  |
+//                   v   |                +--violation, Close queued--> DISCARD                  |
+//                   |  +------ REPLY <---- BODY  |                                               |
+//                   peer's Close, EOF,    | |            |               | |  1 s or 256 KiB |
+//                   +--refusal---+--no keep-alive+--------> DISCARD or FLUSH
+//                   --------------------+--> ENDED <--outbox out-+
+//
+//   HEAD     the client's head: handshake deadline (keep-alive: idle deadline until its first byte)
+//   VERDICT  the owner's answer to a head          REPLY    the owner's answer to a complete body
+//   BODY     the client's body                      OPEN     nobody: ping, pong, idle, age, stall,
+//   drain deadlines CLOSING  the peer's Close: close deadline       DISCARD  the peer's end,
+//   reading and throwing away FLUSH    our last bytes                         ENDED    the owner,
+//   to close the transport and call conn_release
+enum conn_state {
+    CONN_FREE,
+    CONN_HEAD,
+    CONN_VERDICT,
+    CONN_BODY,
+    CONN_REPLY,
+    CONN_OPEN,
+    CONN_CLOSING,
+    CONN_DISCARD,
+    CONN_FLUSH,
+    CONN_ENDED,
+    CONN_STATE_COUNT
+};
+
+// outbox.owner_bits
+enum conn_flag {
+    CONN_TOUCHED = 1 << 0,  // on the touched list
+    CONN_PING_OUT = 1 << 1, // a keepalive ping is unanswered; phase_ms is when it was sent
+    CONN_HAS_PINGED =
+        1 << 2,           // at least one keepalive ping was sent: from now on exactly the interval
+    CONN_PAUSED = 1 << 3, // by the owner: nothing is read
+    CONN_KEEP_ALIVE = 1 << 4, // HTTP: another request may follow the reply
+    CONN_END_READ = 1 << 5,   // the peer has ended its side
+    CONN_SENDING = 1 << 6,    // a send is in flight since send_ms
+    CONN_DRAINING = 1 << 7,   // its drain deadline counts
+    CONN_HAS_REQUEST =
+        1
+        << 8, // a request was answered on this connection: HEAD waits with the keep-alive deadline
+    CONN_HEAD_BEGUN = 1 << 9,   // bytes of a head have arrived
+    CONN_CLOSE_IN = 1 << 10,    // the peer's Close has been read
+    CONN_ENVELOPE = 1 << 11,    // lent to the owner: this client speaks the JSON envelope
+    CONN_WAS_OPEN = 1 << 12,    // it was upgraded
+    CONN_METHOD_HEAD = 1 << 13, // the request in progress is a HEAD
+};
+
+struct conn {
+    struct wheel_entry timer;
+    struct outbox outbox;
+    uint32_t generation;
+    uint32_t input;         // pool index of struct conn_input, 0 = nothing partial
+    uint32_t subscriptions; // head of the hub's list
+    uint32_t opened_ms;     // times: low 32 bits of the monotonic clock, compared wrapping
+    uint32_t read_ms;       // last bytes received
+    uint32_t message_ms;    // last message either way, for `idle`
+    uint32_t send_ms;       // when the send in flight began
+    uint32_t phase_ms; // when this state began; OPEN: when the ping was sent, or (no ping out) the
+                       // last round trip in microseconds
+    uint16_t settings; // index into conns.settings
+    uint8_t state;     // enum conn_state
+    uint8_t fault;     // why it ends: enum fault_id, meaningful once it is CLOSING or later
+};
+static_assert(sizeof(struct conn) == 64, "one cache line per connection");
+
+// What exists only while something is unfinished: a head, a body, an exchange, a message. 256
+// bytes, pooled.
+struct conn_input {
+    uint32_t held_block; // bytes received that may not be looked at yet, or the head so far
+    uint32_t held_bytes;
+    union {
+        struct {
+            struct http_scan scan;
+            struct http_body body;
+            uint32_t body_block; // collected body, data at WS_MESSAGE_HEADROOM
+            uint32_t body_bytes;
+            uint32_t body_bytes_max;
+            bool is_upgrade;
+            uint8_t accept[WEBSOCKET_ACCEPT_BYTES];
+        } http;
+        struct ws_reader reader;
+    };
+};
+static_assert(sizeof(struct conn_input) <= 256, "pool element");
+
+// A route's rules, frozen; many connections refer to one. Entry 0 holds before a route is known.
+struct conn_settings {
+    uint32_t ping_ms, pong_ms; // 0: off
+    uint32_t idle_ms, age_ms;  // 0: off
+    uint32_t stall_ms;         // 0: off
+    struct ws_reader_rules reader;
+    struct outbox_bounds bounds;
+    bool refuses_text, refuses_binary; // `messages`: 1003
+};
+
+struct conns {
+    struct pool pool;    // struct conn
+    struct pool inputs;  // 256 B
+    struct pool entries; // struct outbox_entry
+    struct arena *arena;
+    struct outboxes outboxes;
+    struct wheel wheel;
+    const struct conn_settings *settings;
+    struct counters *counters;
+    struct trace *trace;
+    struct histogram *round_trip; // ns
+    uint64_t now_ms;              // set by the owner at the start of each turn (conns_turn)
+    uint64_t now_us;              // for the round trip only
+    uint32_t head_bytes_max;
+    uint32_t handshake_ms;
+    uint64_t jitter_seed; // spreads first pings and drains
+    uint32_t drain_begin_ms, drain_over_ms;
+    uint32_t ping_payload; // this turn's ping, shared by all: its bytes are the time
+    uint64_t ping_payload_us;
+    uint32_t *touched; // indices with CONN_TOUCHED
+    uint32_t touched_count, touched_next;
+    uint32_t open_count;         // in CONN_OPEN
+    struct http_request request; // the head being parsed: one per worker, not one per connection
+};
+
+struct conns_memory { // ranges handed in, reserved by the owner
+    uint32_t connection_max;
+    uint32_t input_max;
+    uint32_t entry_max;
+    struct memory conn_space, conn_book, input_space, input_book, entry_space, entry_book;
+    struct memory touched; // 4 bytes a connection
+};
+
+// Sizes that conns_memory needs; fills the length fields from the three maxima.
+void conns_memory_size(struct conns_memory *memory);
+// The fields arena, settings, counters, trace, round_trip, head_bytes_max, handshake_ms and
+// jitter_seed are set by the caller before.
+void conns_init(struct conns *conns, const struct conns_memory *memory, uint64_t now_ms);
+void conns_turn(struct conns *conns, uint64_t now_ms, uint64_t now_us);
+
+static inline struct conn *conn_at(const struct conns *conns, uint32_t index) {
+    return (struct conn *)pool_at(&conns->pool, index);
+}
+
+// --- lifetime
+// A new connection in CONN_HEAD: its index, or 0 when the pool is exhausted.
+uint32_t conn_open(struct conns *conns);
+// Frees everything it still holds (subscriptions must be gone: check). Counts its fault: exactly
+// once per connection.
+void conn_release(struct conns *conns, uint32_t index);
+
+// --- bytes in
+enum conn_event_kind {
+    CONN_EVENT_NONE,
+    CONN_EVENT_REQUEST, // conns->request is complete; spans live until the next conn_feed. Answer:
+                        // conn_upgrade, conn_refuse, conn_reply or conn_collect
+    CONN_EVENT_BODY, // the body asked for by conn_collect is complete: block (owned by the caller,
+                     // 0 when empty) and payload. Answer: conn_refuse or conn_reply
+    CONN_EVENT_MESSAGE, // a message: block (owned by the caller) or 0, payload, opcode
+};
+struct conn_event {
+    enum conn_event_kind kind;
+    uint8_t opcode;
+    uint32_t block;      // arena block with the payload at WS_MESSAGE_HEADROOM; now the caller's
+    struct span payload; // valid until the next call that touches this connection or the bytes fed
+};
+// Whether bytes may be fed now (false between an ask and its answer, while paused, or with replies
+// still to be sent).
+bool conn_may_feed(const struct conns *conns, uint32_t index);
+// Whether the transport should receive: as above, and nothing is held already.
+bool conn_may_read(const struct conns *conns, uint32_t index);
+// Consumes from *bytes (unmasking in place) up to one event. Everything is consumed when the kind
+// is NONE, unless conn_may_feed turned false.
+struct conn_event conn_feed(struct conns *conns, uint32_t index, struct span_mut *bytes);
+// Keeps bytes that may not be fed yet (a copy, bounded by what one receive brings; the connection
+// ends with out_of_memory when there is none).
+void conn_hold(struct conns *conns, uint32_t index, struct span_mut bytes);
+// Takes what is held (moves ownership of the block; *block is given back to the arena by the caller
+// after feeding). Length 0: nothing.
+struct span_mut conn_held_take(struct conns *conns, uint32_t index, uint32_t *block);
+// Where the next bytes may be received without a copy (a large frame), or empty.
+struct span_mut conn_receive_target(struct conns *conns, uint32_t index);
+// `length` bytes were received into that target.
+struct conn_event conn_feed_target(struct conns *conns, uint32_t index, uint32_t length);
+void conn_on_end(struct conns *conns, uint32_t index); // the peer's end of stream
+void conn_on_error(struct conns *conns, uint32_t index,
+                   enum fault_id fault); // peer_reset or transport_error: ends at once
+
+// --- answers and orders
+// 101 and CONN_OPEN. `subprotocol` may be empty.
+void conn_upgrade(struct conns *conns, uint32_t index, uint16_t settings, struct span subprotocol);
+// Refuses the request in progress; refusal->keep_alive and is_head are filled in here. The
+// connection goes on only when nothing of the request is unread.
+void conn_refuse(struct conns *conns, uint32_t index, struct http_refusal *refusal);
+// Answers it; the same two fields are filled in here.
+void conn_reply(struct conns *conns, uint32_t index, struct http_reply *reply);
+// Asks for the body, up to `bytes_max`; 100 Continue is sent when the client expects it.
+void conn_collect(struct conns *conns, uint32_t index, uint32_t bytes_max);
+enum conn_send_result { CONN_SENT_QUEUED, CONN_SENT_DROPPED, CONN_SENT_CLOSED };
+// Queues one message payload (takes a reference of its own) under the route's policy; ignored
+// (CLOSED) unless OPEN. `channel`: for conflate, 0 = none.
+enum conn_send_result conn_send(struct conns *conns, uint32_t index, uint32_t payload,
+                                uint32_t channel);
+// Begins the close: Close frame with that code (0: the fault's own) behind what is queued, or the
+// end of an HTTP exchange. Waiting messages are dropped first when drops_waiting.
+struct conn_close_options {
+    enum fault_id fault;
+    uint16_t code;
+    struct span reason; // empty: none
+    bool drops_waiting;
+};
+void conn_close(struct conns *conns, uint32_t index, const struct conn_close_options *options);
+void conn_kill(struct conns *conns, uint32_t index, enum fault_id fault); // ENDED at once
+void conn_pause(struct conns *conns, uint32_t index);
+void conn_unpause(struct conns *conns,
+                  uint32_t index); // touched: the owner looks at held bytes and reading again
+// Gives the connection its place in a drain that conns_drain began (wheel).
+void conns_drain(struct conns *conns, uint64_t now_ms, uint32_t over_ms);
+void conn_drain(struct conns *conns, uint32_t index);
+
+// --- bytes out
+// Next connection that has something for its transport, or 0.
+uint32_t conn_touched_next(struct conns *conns);
+void conn_touch(struct conns *conns, uint32_t index);
+// Gathers what is to be sent next (outbox_gather); 0 when nothing, or one send is in flight.
+uint32_t conn_gather(struct conns *conns, uint32_t index, struct span pieces[SEND_PIECES_MAX]);
+// The send in flight ended: sent_bytes on the wire.
+void conn_sent(struct conns *conns, uint32_t index, uint64_t sent_bytes);
+
+// --- time
+// Its wheel entry fired. Acts on every deadline that is due and arms the next.
+void conn_on_time(struct conns *conns, uint32_t index);
+
+static inline bool conn_has(const struct conn *conn, enum conn_flag flag) {
+    return (conn->outbox.owner_bits & flag) != 0;
+}
+const char *conn_state_name(enum conn_state state);
+// The last keepalive round trip in microseconds, 0 = not measured yet.
+uint32_t conn_round_trip_us(const struct conn *conn);
+// User memory that it holds beyond its tables, by component, for the admin API.
+struct conn_bytes {
+    uint64_t input, queued, subscriptions;
+};
+struct conn_bytes conn_bytes(const struct conns *conns, uint32_t index);
