@@ -3,6 +3,8 @@
 // possible (before the upgrade, or the peer is gone: counted as 1006). Status 0: cannot happen
 // before the upgrade. This file holds only the table.
 
+FAULT(none, 0, 0, "no fault")
+
 // Request heads and bodies (RFC 9110, RFC 9112)
 FAULT(request_line_malformed, 0, 400, "malformed request line")
 FAULT(target_malformed, 0, 400, "malformed request target")

@@ -76,6 +76,7 @@ enum {
     CLOSE_WAIT_MS = 5000,   // for the peer's Close after ours
     DISCARD_WAIT_MS = 1000, // after a violation: what the peer still sends is read and thrown away
     DISCARD_BYTES_MAX = 256 << 10,
+    BODY_WAIT_MS = 60000,                // for a whole request body, besides the deadline for progress
     KEEP_ALIVE_MS = 75000, // idle HTTP connection between requests
     RETRY_AFTER_S_MIN = 1,
     RETRY_AFTER_S_MAX = 10,

@@ -103,10 +103,12 @@ struct conn {
 };
 static_assert(sizeof(struct conn) == 64, "one cache line per connection");
 
+enum { WEBSOCKET_KEY_BYTES = 24 }; // 16 bytes in base64
+
 // What exists only while something is unfinished: a head, a body, an exchange, a message. 256
 // bytes, pooled.
 struct conn_input {
-    uint32_t held_block; // bytes received that may not be looked at yet, or the head so far
+    uint32_t held_block; // bytes received that may not be looked at yet
     uint32_t held_bytes;
     union {
         struct {
@@ -115,8 +117,11 @@ struct conn_input {
             uint32_t body_block; // collected body, data at WS_MESSAGE_HEADROOM
             uint32_t body_bytes;
             uint32_t body_bytes_max;
+            uint32_t head_block; // the head, when it came in pieces
+            uint32_t head_bytes;
             bool is_upgrade;
-            uint8_t accept[WEBSOCKET_ACCEPT_BYTES];
+            bool expects_continue;
+            uint8_t key[WEBSOCKET_KEY_BYTES];
         } http;
         struct ws_reader reader;
     };
@@ -153,7 +158,7 @@ struct conns {
     uint32_t ping_payload; // this turn's ping, shared by all: its bytes are the time
     uint64_t ping_payload_us;
     uint32_t *touched; // indices with CONN_TOUCHED
-    uint32_t touched_count, touched_next;
+    uint32_t touched_count, touched_next, touched_max;
     uint32_t open_count;         // in CONN_OPEN
     struct http_request request; // the head being parsed: one per worker, not one per connection
 };
@@ -170,8 +175,10 @@ struct conns_memory { // ranges handed in, reserved by the owner
 void conns_memory_size(struct conns_memory *memory);
 // The fields arena, settings, counters, trace, round_trip, head_bytes_max, handshake_ms and
 // jitter_seed are set by the caller before.
-void conns_init(struct conns *conns, const struct conns_memory *memory, uint64_t now_ms);
-void conns_turn(struct conns *conns, uint64_t now_ms, uint64_t now_us);
+void conns_init(struct conns *conns, const struct conns_memory *memory, uint64_t now_us);
+// The start of the owner's turn: the time of everything until the next one (monotonic,
+// microseconds).
+void conns_turn(struct conns *conns, uint64_t now_us);
 
 static inline struct conn *conn_at(const struct conns *conns, uint32_t index) {
     return (struct conn *)pool_at(&conns->pool, index);
@@ -195,13 +202,17 @@ enum conn_event_kind {
 };
 struct conn_event {
     enum conn_event_kind kind;
-    uint8_t opcode;
+    uint8_t opcode;      // MESSAGE
+    bool is_upgrade;     // REQUEST: a WebSocket handshake that passed http_upgrade_check
     uint32_t block;      // arena block with the payload at WS_MESSAGE_HEADROOM; now the caller's
     struct span payload; // valid until the next call that touches this connection or the bytes fed
 };
 // Whether bytes may be fed now (false between an ask and its answer, while paused, or with replies
 // still to be sent).
 bool conn_may_feed(const struct conns *conns, uint32_t index);
+// Whether conn_feed has something to say even without bytes: the body of a collected request is
+// empty.
+bool conn_wants_feed(const struct conns *conns, uint32_t index);
 // Whether the transport should receive: as above, and nothing is held already.
 bool conn_may_read(const struct conns *conns, uint32_t index);
 // Consumes from *bytes (unmasking in place) up to one event. Everything is consumed when the kind
@@ -250,7 +261,7 @@ void conn_pause(struct conns *conns, uint32_t index);
 void conn_unpause(struct conns *conns,
                   uint32_t index); // touched: the owner looks at held bytes and reading again
 // Gives the connection its place in a drain that conns_drain began (wheel).
-void conns_drain(struct conns *conns, uint64_t now_ms, uint32_t over_ms);
+void conns_drain(struct conns *conns, uint32_t over_ms);
 void conn_drain(struct conns *conns, uint32_t index);
 
 // --- bytes out

@@ -45,9 +45,11 @@ static inline struct span payload_data(const struct arena *arena, uint32_t handl
 uint32_t payload_bytes(struct arena *arena, struct span bytes);
 // A frame with that opcode (data: kind MESSAGE, control: kind CONTROL) around a copy of `data`.
 uint32_t payload_frame(struct arena *arena, uint8_t opcode, struct span data);
-// An uninitialised message payload of data_bytes, whose data the caller fills at once
-// (payload_fill_target) before it is shared.
+// An uninitialised payload of data_bytes (opcode 0: raw bytes, without a frame head), whose data
+// the caller fills at once (payload_fill_target) before it is shared.
 uint32_t payload_reserve(struct arena *arena, uint8_t opcode, uint32_t data_bytes, uint8_t **data);
+// Cuts a payload of raw bytes (opcode 0) to what was written into it.
+void payload_trim(struct arena *arena, uint32_t handle, uint32_t data_bytes);
 // Turns an assembled message (data at PAYLOAD_HEADROOM of the block) into a payload in place. The
 // block's ownership moves to the payload.
 uint32_t payload_adopt(struct arena *arena, uint32_t block, uint8_t opcode, uint32_t data_bytes);

@@ -1,0 +1,332 @@
+// Lifetime, states and orders of a connection. Bytes in are conn_http.c and conn_ws.c, bytes out
+// conn_out.c, time conn_time.c.
+#include "core/base/check.h"
+#include "core/conn/internal.h"
+#include "core/hub/payload.h"
+#include "core/ws/close.h"
+
+#include "core/base/pure.h"
+
+#define TO(state) (1u << CONN_##state)
+// The arrows of the picture in conn.h.
+static const uint16_t conn_moves[CONN_STATE_COUNT] = {
+    [CONN_FREE] = TO(HEAD),
+    [CONN_HEAD] = TO(VERDICT) | TO(DISCARD) | TO(FLUSH) | TO(ENDED),
+    [CONN_VERDICT] =
+        TO(HEAD) | TO(BODY) | TO(REPLY) | TO(OPEN) | TO(DISCARD) | TO(FLUSH) | TO(ENDED),
+    [CONN_BODY] = TO(REPLY) | TO(DISCARD) | TO(FLUSH) | TO(ENDED),
+    [CONN_REPLY] = TO(HEAD) | TO(DISCARD) | TO(FLUSH) | TO(ENDED),
+    [CONN_OPEN] = TO(CLOSING) | TO(DISCARD) | TO(FLUSH) | TO(ENDED),
+    [CONN_CLOSING] = TO(FLUSH) | TO(ENDED),
+    [CONN_DISCARD] = TO(FLUSH) | TO(ENDED),
+    [CONN_FLUSH] = TO(ENDED),
+    [CONN_ENDED] = TO(FREE),
+};
+#undef TO
+
+const char *conn_state_name(enum conn_state state) {
+    static const char *const names[CONN_STATE_COUNT] = {
+        "free", "head", "verdict", "body", "reply", "open", "closing", "discard", "flush", "ended"};
+    return state < CONN_STATE_COUNT ? names[state] : "?";
+}
+
+void conn_set(struct conn *conn, enum conn_flag flag) {
+    conn->outbox.owner_bits = (uint16_t)(conn->outbox.owner_bits | flag);
+}
+
+void conn_clear(struct conn *conn, enum conn_flag flag) {
+    conn->outbox.owner_bits = (uint16_t)(conn->outbox.owner_bits & ~(uint32_t)flag);
+}
+
+void conn_move(struct conns *conns, uint32_t index, enum conn_state to) {
+    struct conn *conn = conn_at(conns, index);
+    check(conn_moves[conn->state] >> to & 1);
+    trace_add(conns->trace, conns->now_ms, TRACE_CONN_MOVE, index,
+              (uint32_t)conn->state << 8 | (uint32_t)to, conn->fault);
+    conns->open_count -= conn->state == CONN_OPEN;
+    conns->open_count += to == CONN_OPEN;
+    conn->state = (uint8_t)to;
+    conn->phase_ms = to == CONN_OPEN ? 0 : conn_now32(conns);
+    if (to == CONN_DISCARD) {
+        conn->message_ms = 0; // counts the bytes thrown away
+    }
+    if (to != CONN_FREE) {
+        conn_touch(conns, index);
+    }
+    if (to != CONN_FREE && to != CONN_ENDED) {
+        conn_arm(conns, index);
+    }
+}
+
+static uint64_t entries_bytes(uint32_t element, uint32_t count) {
+    return pool_space_bytes(element, count);
+}
+
+void conns_memory_size(struct conns_memory *memory) {
+    memory->conn_space.length = entries_bytes(sizeof(struct conn), memory->connection_max);
+    memory->conn_book.length = pool_book_bytes(sizeof(struct conn), memory->connection_max);
+    memory->input_space.length = entries_bytes(256, memory->input_max);
+    memory->input_book.length = pool_book_bytes(256, memory->input_max);
+    memory->entry_space.length = entries_bytes(sizeof(struct outbox_entry), memory->entry_max);
+    memory->entry_book.length = pool_book_bytes(sizeof(struct outbox_entry), memory->entry_max);
+    // Twice, so that an index released and taken again within one turn seldom makes conn_touch look
+    // for holes.
+    memory->touched.length = ((uint64_t)memory->connection_max + 1) * 2 * sizeof(uint32_t);
+}
+
+static struct wheel_entry *timer_at(void *context, uint32_t index) {
+    return &conn_at(context, index)->timer;
+}
+
+void conns_init(struct conns *conns, const struct conns_memory *memory, uint64_t now_us) {
+    pool_init(&conns->pool, sizeof(struct conn), memory->connection_max, memory->conn_space,
+              memory->conn_book);
+    pool_init(&conns->inputs, 256, memory->input_max, memory->input_space, memory->input_book);
+    pool_init(&conns->entries, sizeof(struct outbox_entry), memory->entry_max, memory->entry_space,
+              memory->entry_book);
+    conns->outboxes = (struct outboxes){.entries = &conns->entries, .arena = conns->arena};
+    conns->touched = (uint32_t *)(void *)memory->touched.data;
+    conns->touched_max = (uint32_t)(memory->touched.length / sizeof(uint32_t));
+    conns->touched_count = 0;
+    conns->touched_next = 0;
+    conns->open_count = 0;
+    conns->ping_payload = 0;
+    conns->drain_over_ms = 0;
+    conns->now_us = now_us;
+    conns->now_ms = now_us / 1000;
+    wheel_init(&conns->wheel, timer_at, conns, conns->now_ms);
+}
+
+void conns_turn(struct conns *conns, uint64_t now_us) {
+    conns->now_us = now_us;
+    conns->now_ms = now_us / 1000;
+    if (conns->ping_payload != 0) {
+        payload_drop(conns->arena, conns->ping_payload);
+        conns->ping_payload = 0;
+    }
+}
+
+uint32_t conn_open(struct conns *conns) {
+    uint32_t index = pool_take(&conns->pool);
+    if (index == 0) {
+        return 0;
+    }
+    struct conn *conn = conn_at(conns, index);
+    memset(conn, 0, sizeof *conn);
+    conn->generation = pool_generation_next(&conns->pool);
+    conn->opened_ms = conn_now32(conns);
+    conn->read_ms = conn->opened_ms;
+    conn->message_ms = conn->opened_ms;
+    conn_move(conns, index, CONN_HEAD);
+    return index;
+}
+
+void conn_release(struct conns *conns, uint32_t index) {
+    struct conn *conn = conn_at(conns, index);
+    check(conn->state == CONN_ENDED);
+    check(conn->subscriptions == 0);
+    check(conn->outbox.flight_count == 0);
+    uint32_t dropped = outbox_drop_all(&conns->outboxes, &conn->outbox);
+    counter_add(conns->counters, COUNTER_dropped_closed, dropped);
+    struct conn_input *input = conn_input_find(conns, index);
+    if (input != NULL) {
+        conn_input_end_exchange(conns, index);
+        input = conn_input_find(conns, index);
+    }
+    if (input != NULL) {
+        if (input->held_block != 0) {
+            arena_give(conns->arena, input->held_block);
+        }
+        pool_give(&conns->inputs, conn->input);
+        conn->input = 0;
+    }
+    wheel_disarm(&conns->wheel, index);
+    conns->counters->faults[conn->fault]++;
+    counter_add(conns->counters, COUNTER_closed, 1);
+    conn_move(conns, index, CONN_FREE);
+    // A touched entry of a free connection is skipped by conn_touched_next: the state says so, and
+    // the flag goes with it.
+    conn_clear(conn, CONN_TOUCHED);
+    conn->generation = 0;
+    pool_give(&conns->pool, index);
+}
+
+struct conn_input *conn_input_find(const struct conns *conns, uint32_t index) {
+    uint32_t input = conn_at(conns, index)->input;
+    return input == 0 ? NULL : (struct conn_input *)pool_at(&conns->inputs, input);
+}
+
+struct conn_input *conn_input_get(struct conns *conns, uint32_t index) {
+    struct conn *conn = conn_at(conns, index);
+    if (conn->input == 0) {
+        conn->input = pool_take(&conns->inputs);
+        if (conn->input == 0) {
+            return NULL;
+        }
+        memset(pool_at(&conns->inputs, conn->input), 0, sizeof(struct conn_input));
+    }
+    return (struct conn_input *)pool_at(&conns->inputs, conn->input);
+}
+
+void conn_input_end_exchange(struct conns *conns, uint32_t index) {
+    struct conn *conn = conn_at(conns, index);
+    struct conn_input *input = conn_input_find(conns, index);
+    if (input == NULL) {
+        return;
+    }
+    if (conn_has(conn, CONN_WAS_OPEN)) {
+        ws_reader_drop(&input->reader, conns->arena);
+    } else {
+        if (input->http.head_block != 0) {
+            arena_give(conns->arena, input->http.head_block);
+        }
+        if (input->http.body_block != 0) {
+            arena_give(conns->arena, input->http.body_block);
+        }
+        memset(&input->http, 0, sizeof input->http);
+    }
+    conn_input_settle(conns, index);
+}
+
+void conn_input_settle(struct conns *conns, uint32_t index) {
+    struct conn *conn = conn_at(conns, index);
+    struct conn_input *input = conn_input_find(conns, index);
+    if (input == NULL || input->held_block != 0) {
+        return;
+    }
+    bool is_idle = conn_has(conn, CONN_WAS_OPEN)
+                       ? ws_reader_is_idle(&input->reader)
+                       : conn->state == CONN_HEAD && input->http.head_block == 0;
+    if (is_idle || conn->state >= CONN_DISCARD) {
+        pool_give(&conns->inputs, conn->input);
+        conn->input = 0;
+    }
+}
+
+void conn_blame(struct conns *conns, uint32_t index, enum fault_id fault) {
+    struct conn *conn = conn_at(conns, index);
+    if (conn->fault == FAULT_none) {
+        conn->fault = (uint8_t)fault;
+        trace_add(conns->trace, conns->now_ms, TRACE_FAULT, index, (uint32_t)fault,
+                  fault_get(fault)->close_code);
+    }
+}
+
+void conn_kill(struct conns *conns, uint32_t index, enum fault_id fault) {
+    struct conn *conn = conn_at(conns, index);
+    check(conn->state != CONN_FREE);
+    if (conn->state == CONN_ENDED) {
+        return;
+    }
+    if (conn_has(conn, CONN_WAS_OPEN) && conn->state == CONN_OPEN) {
+        conns->counters
+            ->close_codes_sent[WS_CLOSE_ABNORMAL - 1000]++; // cut without a Close of ours
+    }
+    conn_blame(conns, index, fault);
+    conn_move(conns, index, CONN_ENDED);
+}
+
+static void close_open(struct conns *conns, uint32_t index,
+                       const struct conn_close_options *options) {
+    struct conn *conn = conn_at(conns, index);
+    const struct fault *fault = fault_get(options->fault);
+    if (options->drops_waiting) {
+        uint32_t dropped = outbox_drop_waiting(&conns->outboxes, &conn->outbox, true);
+        counter_add(conns->counters, COUNTER_dropped_closed, dropped);
+    }
+    conn_blame(conns, index, options->fault);
+    uint16_t code = options->code != 0 ? options->code : fault->close_code;
+    struct span reason = options->reason.length > 0 ? options->reason : span_text(fault->text);
+    if (code != 0 && conn_put_close(conns, index, code, reason)) {
+        conn_move(conns, index, CONN_CLOSING);
+    } else if (conn->state == CONN_OPEN) {
+        conn_kill(conns, index, options->fault);
+    }
+}
+
+void conn_close(struct conns *conns, uint32_t index, const struct conn_close_options *options) {
+    struct conn *conn = conn_at(conns, index);
+    switch (conn->state) {
+    case CONN_OPEN:
+        close_open(conns, index, options);
+        return;
+    case CONN_HEAD:
+        if (conn_has(conn, CONN_HEAD_BEGUN) && fault_get(options->fault)->http_status != 0) {
+            conn_refuse_fault(conns, index, fault_get(options->fault));
+            return;
+        }
+        conn_blame(conns, index, options->fault);
+        conn_move(conns, index, outbox_is_empty(&conn->outbox) ? CONN_ENDED : CONN_FLUSH);
+        return;
+    case CONN_VERDICT:
+    case CONN_BODY:
+    case CONN_REPLY: // the exchange in progress is finished first
+        conn_blame(conns, index, options->fault);
+        conn_clear(conn, CONN_KEEP_ALIVE);
+        return;
+    default: // it is ending already
+        return;
+    }
+}
+
+void conn_pause(struct conns *conns, uint32_t index) {
+    conn_set(conn_at(conns, index), CONN_PAUSED);
+}
+
+void conn_unpause(struct conns *conns, uint32_t index) {
+    conn_clear(conn_at(conns, index), CONN_PAUSED);
+    conn_touch(conns, index);
+}
+
+void conn_on_end(struct conns *conns, uint32_t index) {
+    struct conn *conn = conn_at(conns, index);
+    conn_set(conn, CONN_END_READ);
+    bool has_output = !outbox_is_empty(&conn->outbox);
+    switch (conn->state) {
+    case CONN_HEAD:
+        conn_blame(conns, index,
+                   conn_has(conn, CONN_HAS_REQUEST) && !conn_has(conn, CONN_HEAD_BEGUN)
+                       ? FAULT_request_done
+                       : FAULT_peer_vanished);
+        conn_move(conns, index, has_output ? CONN_FLUSH : CONN_ENDED);
+        return;
+    case CONN_VERDICT:
+    case CONN_REPLY: // a client may end its side behind a whole request and still read the answer
+        conn_clear(conn, CONN_KEEP_ALIVE);
+        return;
+    case CONN_BODY:
+    case CONN_OPEN:
+        conn_kill(conns, index, FAULT_peer_vanished);
+        return;
+    case CONN_CLOSING:
+        conn_kill(conns, index, FAULT_close_timeout);
+        return;
+    case CONN_DISCARD:
+        conn_move(conns, index, has_output ? CONN_FLUSH : CONN_ENDED);
+        return;
+    default:
+        return;
+    }
+}
+
+void conn_on_error(struct conns *conns, uint32_t index, enum fault_id fault) {
+    conn_kill(conns, index, fault);
+}
+
+struct conn_bytes conn_bytes(const struct conns *conns, uint32_t index) {
+    const struct conn *conn = conn_at(conns, index);
+    struct conn_bytes bytes = {.queued = conn->outbox.queued_bytes};
+    const struct conn_input *input = conn_input_find(conns, index);
+    if (input != NULL) {
+        bytes.input = 256;
+        if (input->held_block != 0) {
+            bytes.input += arena_block_bytes(conns->arena, input->held_block);
+        }
+        uint32_t block =
+            conn_has(conn, CONN_WAS_OPEN) ? input->reader.message_block : input->http.body_block;
+        if (block != 0) {
+            bytes.input += arena_block_bytes(conns->arena, block);
+        }
+    }
+    return bytes;
+}

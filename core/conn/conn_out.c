@@ -1,0 +1,200 @@
+// Bytes out: what is queued for the transport, and the messages and Close frames that are put
+// there.
+#include "core/base/check.h"
+#include "core/conn/internal.h"
+#include "core/hub/payload.h"
+#include "core/ws/close.h"
+#include "core/ws/frame.h"
+
+#include "core/base/pure.h"
+
+enum {
+    GATHER_BYTES_MAX = 256 << 10
+}; // of one send: a slow socket is not given megabytes that a policy could still drop
+
+// Makes room by leaving out what is no longer flagged (released connections). Every live index is
+// listed once.
+static void touched_compact(struct conns *conns) {
+    uint32_t kept = 0;
+    for (uint32_t i = conns->touched_next; i < conns->touched_count; i++) {
+        uint32_t index = conns->touched[i];
+        struct conn *conn = conn_at(conns, index);
+        if (conn->state != CONN_FREE && conn_has(conn, CONN_TOUCHED)) {
+            conn_clear(conn, CONN_TOUCHED); // a second entry of the same index goes
+            conns->touched[kept++] = index;
+        }
+    }
+    for (uint32_t i = 0; i < kept; i++) {
+        conn_set(conn_at(conns, conns->touched[i]), CONN_TOUCHED);
+    }
+    conns->touched_next = 0;
+    conns->touched_count = kept;
+    check(kept < conns->touched_max);
+}
+
+void conn_touch(struct conns *conns, uint32_t index) {
+    struct conn *conn = conn_at(conns, index);
+    if (conn_has(conn, CONN_TOUCHED)) {
+        return;
+    }
+    if (conns->touched_count == conns->touched_max) {
+        touched_compact(conns);
+    }
+    conn_set(conn, CONN_TOUCHED);
+    conns->touched[conns->touched_count++] = index;
+}
+
+uint32_t conn_touched_next(struct conns *conns) {
+    while (conns->touched_next < conns->touched_count) {
+        uint32_t index = conns->touched[conns->touched_next++];
+        struct conn *conn = conn_at(conns, index);
+        if (conn->state != CONN_FREE && conn_has(conn, CONN_TOUCHED)) {
+            conn_clear(conn, CONN_TOUCHED);
+            return index;
+        }
+    }
+    conns->touched_next = 0;
+    conns->touched_count = 0;
+    return 0;
+}
+
+bool conn_put(struct conns *conns, uint32_t index, uint32_t payload) {
+    struct conn *conn = conn_at(conns, index);
+    if (payload == 0) {
+        conn_kill(conns, index, FAULT_out_of_memory);
+        return false;
+    }
+    bool is_queued = outbox_put(&conns->outboxes, &conn->outbox, payload);
+    payload_drop(conns->arena, payload);
+    if (!is_queued) {
+        conn_kill(conns, index, FAULT_out_of_memory);
+        return false;
+    }
+    conn_touch(conns, index);
+    return true;
+}
+
+bool conn_put_close(struct conns *conns, uint32_t index, uint16_t code, struct span reason) {
+    uint8_t bytes[CONTROL_BYTES_MAX];
+    uint32_t length = ws_close_encode(bytes, code, reason);
+    if (!conn_put(conns, index, payload_frame(conns->arena, WS_CLOSE, span_make(bytes, length)))) {
+        return false;
+    }
+    if (code >= 1000 && code < 5000) {
+        conns->counters->close_codes_sent[code - 1000]++;
+    }
+    return true;
+}
+
+void conn_violate(struct conns *conns, uint32_t index, const struct fault *fault) {
+    struct conn *conn = conn_at(conns, index);
+    conn_blame(conns, index, (enum fault_id)fault->id);
+    if (conn->state != CONN_OPEN) { // our Close is out already: nothing more to say
+        conn_move(conns, index, CONN_FLUSH);
+        return;
+    }
+    conn_input_end_exchange(conns, index);
+    if (conn_put_close(conns, index, fault->close_code, span_text(fault->text))) {
+        conn_move(conns, index, CONN_DISCARD);
+    }
+}
+
+enum conn_send_result conn_send(struct conns *conns, uint32_t index, uint32_t payload,
+                                uint32_t channel) {
+    struct conn *conn = conn_at(conns, index);
+    if (conn->state != CONN_OPEN) {
+        return CONN_SENT_CLOSED;
+    }
+    struct outbox_bounds bounds = conn_settings_of(conns, conn)->bounds;
+    uint32_t dropped = 0;
+    enum outbox_result result =
+        outbox_put_message(&conns->outboxes, &conn->outbox, payload, channel, bounds, &dropped);
+    switch (result) {
+    case OUTBOX_QUEUED:
+    case OUTBOX_DROPPED:
+        break;
+    case OUTBOX_OVER:
+        counter_add(conns->counters, COUNTER_dropped_closed, 1);
+        conn_close(conns, index,
+                   &(struct conn_close_options){.fault = FAULT_slow_reader, .drops_waiting = true});
+        return CONN_SENT_CLOSED;
+    case OUTBOX_REFUSED:
+        counter_add(conns->counters, COUNTER_dropped_closed, 1);
+        conn_close(
+            conns, index,
+            &(struct conn_close_options){.fault = FAULT_memory_pressure, .drops_waiting = true});
+        return CONN_SENT_CLOSED;
+    }
+    conn->message_ms = conn_now32(conns);
+    conn_touch(conns, index);
+    if (result == OUTBOX_QUEUED) {
+        return CONN_SENT_QUEUED;
+    }
+    static const enum counter_id by_policy[] = {
+        [OUTBOX_CLOSE] = COUNTER_dropped_closed,
+        [OUTBOX_DROP_OLDEST] = COUNTER_dropped_oldest,
+        [OUTBOX_DROP_NEWEST] = COUNTER_dropped_newest,
+        [OUTBOX_CONFLATE] = COUNTER_dropped_conflated,
+    };
+    counter_add(conns->counters, by_policy[bounds.policy], dropped);
+    return CONN_SENT_DROPPED;
+}
+
+uint32_t conn_gather(struct conns *conns, uint32_t index, struct span pieces[SEND_PIECES_MAX]) {
+    struct conn *conn = conn_at(conns, index);
+    if (conn->state == CONN_ENDED || !outbox_may_send(&conn->outbox)) {
+        return 0;
+    }
+    uint32_t count =
+        outbox_gather(&conns->outboxes, &conn->outbox, pieces, SEND_PIECES_MAX, GATHER_BYTES_MAX);
+    if (count > 0) {
+        conn_set(conn, CONN_SENDING);
+        conn->send_ms = conn_now32(conns);
+        uint32_t stall_ms = conn_settings_of(conns, conn)->stall_ms;
+        uint64_t armed_ms = (uint64_t)(conn->timer.due - 1) * WHEEL_TICK_MS;
+        if (stall_ms != 0 && (conn->timer.due == 0 || armed_ms > conns->now_ms + stall_ms)) {
+            conn_arm(conns, index); // rare: a ping or another deadline is usually armed earlier
+        }
+    }
+    return count;
+}
+
+// What an empty outbox means in each state.
+static void drained(struct conns *conns, uint32_t index) {
+    struct conn *conn = conn_at(conns, index);
+    switch (conn->state) {
+    case CONN_FLUSH:
+        conn_move(conns, index, CONN_ENDED);
+        return;
+    case CONN_DISCARD: // our Close is out: now the peer has DISCARD_WAIT_MS
+        conn->phase_ms = conn_now32(conns);
+        if (conn_has(conn, CONN_END_READ)) {
+            conn_move(conns, index, CONN_ENDED);
+            return;
+        }
+        conn_arm(conns, index);
+        return;
+    case CONN_HEAD: // replies are out: the next request may be looked at
+        conn_touch(conns, index);
+        return;
+    default:
+        return;
+    }
+}
+
+void conn_sent(struct conns *conns, uint32_t index, uint64_t sent_bytes) {
+    struct conn *conn = conn_at(conns, index);
+    check(conn_has(conn, CONN_SENDING));
+    conn_clear(conn, CONN_SENDING);
+    counter_add(conns->counters, COUNTER_bytes_out, sent_bytes);
+    uint32_t messages = outbox_sent(&conns->outboxes, &conn->outbox, sent_bytes);
+    counter_add(conns->counters, COUNTER_messages_out, messages);
+    if (conn->state == CONN_ENDED) {
+        return;
+    }
+    if (outbox_is_empty(&conn->outbox)) {
+        drained(conns, index);
+    } else {
+        conn_touch(conns, index);
+    }
+}

@@ -1,0 +1,256 @@
+// Deadlines. All of a connection's deadlines share its one wheel entry, armed for the earliest;
+// traffic does not touch the wheel: what moved on is found "not yet due" when the entry fires, and
+// armed again.
+//
+// Five promises: a head or body is complete in time (handshake_ms, BODY_WAIT_MS); a silent peer is
+// asked (ping_ms) and answers (pong_ms); a send moves (stall_ms); a close ends (CLOSE_WAIT_MS,
+// DISCARD_WAIT_MS); idle, age and drain end what is open.
+#include "core/base/check.h"
+#include "core/conn/internal.h"
+#include "core/hub/payload.h"
+#include "core/ws/frame.h"
+
+#include "core/base/pure.h"
+
+uint32_t conn_jitter(const struct conns *conns, uint32_t index, uint32_t bound) {
+    // SplitMix64's finisher: neighbours get unrelated numbers.
+    uint64_t z =
+        conns->jitter_seed + (uint64_t)conn_at(conns, index)->generation * 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return (uint32_t)(((z >> 32) * bound) >> 32);
+}
+
+// Milliseconds from now until `due` in wrapping 32-bit time; negative when it is past.
+static int32_t until(const struct conns *conns, uint32_t due) {
+    return (int32_t)(due - conn_now32(conns));
+}
+
+static void earliest(const struct conns *conns, int32_t *best, uint32_t due) {
+    int32_t left = until(conns, due);
+    if (left < *best) {
+        *best = left;
+    }
+}
+
+// The first ping comes after half to a whole interval, so that a crowd that came at once is asked
+// as a trickle.
+static uint32_t ping_due(const struct conns *conns, uint32_t index) {
+    const struct conn *conn = conn_at(conns, index);
+    uint32_t ping_ms = conn_settings_of(conns, conn)->ping_ms;
+    uint32_t early =
+        conn_has(conn, CONN_HAS_PINGED) ? 0 : conn_jitter(conns, index, ping_ms / 2 + 1);
+    return conn->read_ms + ping_ms - early;
+}
+
+static uint32_t age_due(const struct conns *conns, uint32_t index) {
+    const struct conn *conn = conn_at(conns, index);
+    uint32_t age_ms = conn_settings_of(conns, conn)->age_ms;
+    return conn->opened_ms + age_ms - conn_jitter(conns, index, age_ms / 8 + 1);
+}
+
+static uint32_t drain_due(const struct conns *conns, uint32_t index) {
+    return conns->drain_begin_ms + conn_jitter(conns, index, conns->drain_over_ms + 1);
+}
+
+static void open_deadlines(const struct conns *conns, uint32_t index, int32_t *best) {
+    const struct conn *conn = conn_at(conns, index);
+    const struct conn_settings *settings = conn_settings_of(conns, conn);
+    bool asks = settings->ping_ms != 0 && !conn_has(conn, CONN_PAUSED);
+    if (asks && !conn_has(conn, CONN_PING_OUT)) {
+        earliest(conns, best, ping_due(conns, index));
+    }
+    if (asks && conn_has(conn, CONN_PING_OUT)) {
+        earliest(conns, best, conn->phase_ms + settings->pong_ms);
+    }
+    if (settings->idle_ms != 0) {
+        earliest(conns, best, conn->message_ms + settings->idle_ms);
+    }
+    if (settings->age_ms != 0) {
+        earliest(conns, best, age_due(conns, index));
+    }
+}
+
+static bool has_keep_alive_wait(const struct conn *conn) {
+    return conn_has(conn, CONN_HAS_REQUEST) && !conn_has(conn, CONN_HEAD_BEGUN);
+}
+
+// INT32_MAX: nothing to wait for.
+static int32_t deadline(const struct conns *conns, uint32_t index) {
+    const struct conn *conn = conn_at(conns, index);
+    const struct conn_settings *settings = conn_settings_of(conns, conn);
+    int32_t best = INT32_MAX;
+    switch (conn->state) {
+    case CONN_HEAD:
+        earliest(conns, &best,
+                 conn->phase_ms +
+                     (has_keep_alive_wait(conn) ? (uint32_t)KEEP_ALIVE_MS : conns->handshake_ms));
+        break;
+    case CONN_BODY:
+        earliest(conns, &best, conn->read_ms + conns->handshake_ms);
+        earliest(conns, &best, conn->phase_ms + BODY_WAIT_MS);
+        break;
+    case CONN_OPEN:
+        open_deadlines(conns, index, &best);
+        break;
+    case CONN_CLOSING:
+    case CONN_FLUSH:
+        earliest(conns, &best, conn->phase_ms + CLOSE_WAIT_MS);
+        break;
+    case CONN_DISCARD: // phase_ms starts anew when our last bytes are out
+        earliest(conns, &best,
+                 conn->phase_ms +
+                     (outbox_is_empty(&conn->outbox) ? DISCARD_WAIT_MS : CLOSE_WAIT_MS));
+        break;
+    default:
+        break;
+    }
+    if (conn_has(conn, CONN_SENDING) && settings->stall_ms != 0) {
+        earliest(conns, &best, conn->send_ms + settings->stall_ms);
+    }
+    if (conn_has(conn, CONN_DRAINING) && conn->state <= CONN_OPEN) {
+        earliest(conns, &best, drain_due(conns, index));
+    }
+    return best;
+}
+
+void conn_arm(struct conns *conns, uint32_t index) {
+    int32_t left = deadline(conns, index);
+    if (left == INT32_MAX) {
+        return;
+    }
+    struct conn *conn = conn_at(conns, index);
+    uint64_t due_ms = left <= 0 ? conns->now_ms : conns->now_ms + (uint64_t)left;
+    bool is_later =
+        conn->timer.due != 0 && (uint64_t)(conn->timer.due - 1) * WHEEL_TICK_MS <= due_ms;
+    if (!is_later) {
+        wheel_arm(&conns->wheel, index, due_ms);
+    }
+}
+
+// One payload serves all pings of a turn: the time is the same for all of them.
+static void ping_send(struct conns *conns, uint32_t index) {
+    struct conn *conn = conn_at(conns, index);
+    if (conns->ping_payload == 0) {
+        uint8_t stamp[8];
+        for (uint32_t i = 0; i < 8; i++) {
+            stamp[i] = (uint8_t)(conns->now_us >> (8 * i));
+        }
+        conns->ping_payload = payload_frame(conns->arena, WS_PING, span_make(stamp, 8));
+    }
+    if (conns->ping_payload == 0 ||
+        !outbox_put(&conns->outboxes, &conn->outbox, conns->ping_payload)) {
+        conn_kill(conns, index, FAULT_out_of_memory);
+        return;
+    }
+    conn_set(conn, CONN_PING_OUT);
+    conn_set(conn, CONN_HAS_PINGED);
+    conn->phase_ms = conn_now32(conns);
+    counter_add(conns->counters, COUNTER_pings_sent, 1);
+    conn_touch(conns, index);
+}
+
+static void open_keepalive(struct conns *conns, uint32_t index) {
+    struct conn *conn = conn_at(conns, index);
+    const struct conn_settings *settings = conn_settings_of(conns, conn);
+    if (settings->ping_ms == 0 || conn_has(conn, CONN_PAUSED)) {
+        return;
+    }
+    if (conn_has(conn, CONN_PING_OUT) && (int32_t)(conn->read_ms - conn->phase_ms) > 0) {
+        // Bytes have come since: it lives, also when its pong waits behind a large message.
+        conn_clear(conn, CONN_PING_OUT);
+        conn->phase_ms = 0;
+    }
+    if (!conn_has(conn, CONN_PING_OUT)) {
+        if (until(conns, ping_due(conns, index)) <= 0) {
+            ping_send(conns, index);
+        }
+    } else if (until(conns, conn->phase_ms + settings->pong_ms) <= 0) {
+        conn_close(
+            conns, index,
+            &(struct conn_close_options){.fault = FAULT_pong_timeout, .drops_waiting = true});
+    }
+}
+
+static void open_on_time(struct conns *conns, uint32_t index) {
+    struct conn *conn = conn_at(conns, index);
+    const struct conn_settings *settings = conn_settings_of(conns, conn);
+    if (settings->idle_ms != 0 && until(conns, conn->message_ms + settings->idle_ms) <= 0) {
+        conn_close(conns, index, &(struct conn_close_options){.fault = FAULT_idle_timeout});
+    } else if (settings->age_ms != 0 && until(conns, age_due(conns, index)) <= 0) {
+        conn_close(conns, index, &(struct conn_close_options){.fault = FAULT_age_limit});
+    } else {
+        open_keepalive(conns, index);
+    }
+}
+
+static void head_on_time(struct conns *conns, uint32_t index) {
+    struct conn *conn = conn_at(conns, index);
+    if (has_keep_alive_wait(conn)) {
+        conn_close(conns, index, &(struct conn_close_options){.fault = FAULT_request_idle});
+    } else if (conn_has(conn, CONN_HEAD_BEGUN)) {
+        conn_refuse_fault(conns, index, fault_get(FAULT_handshake_timeout));
+    } else { // it never said anything: no request, no answer
+        conn_kill(conns, index, FAULT_handshake_timeout);
+    }
+}
+
+static void state_on_time(struct conns *conns, uint32_t index) {
+    struct conn *conn = conn_at(conns, index);
+    switch (conn->state) {
+    case CONN_HEAD:
+        head_on_time(conns, index);
+        return;
+    case CONN_BODY:
+        conn_refuse_fault(conns, index, fault_get(FAULT_handshake_timeout));
+        return;
+    case CONN_CLOSING:
+    case CONN_FLUSH:
+        conn_kill(conns, index, FAULT_close_timeout);
+        return;
+    case CONN_DISCARD:
+        conn_move(conns, index, CONN_ENDED);
+        return;
+    default:
+        return;
+    }
+}
+
+void conn_on_time(struct conns *conns, uint32_t index) {
+    struct conn *conn = conn_at(conns, index);
+    check(conn->state != CONN_FREE);
+    const struct conn_settings *settings = conn_settings_of(conns, conn);
+    bool is_stalled = conn_has(conn, CONN_SENDING) && settings->stall_ms != 0 &&
+                      until(conns, conn->send_ms + settings->stall_ms) <= 0;
+    if (is_stalled) {
+        conn_kill(conns, index, FAULT_send_stalled);
+    } else if (conn_has(conn, CONN_DRAINING) && conn->state <= CONN_OPEN &&
+               until(conns, drain_due(conns, index)) <= 0) {
+        conn_clear(conn, CONN_DRAINING);
+        conn_close(conns, index, &(struct conn_close_options){.fault = FAULT_draining});
+    } else if (conn->state == CONN_OPEN) {
+        open_on_time(conns, index);
+    } else if (deadline(conns, index) <= 0) {
+        state_on_time(conns, index);
+    }
+    if (conn->state != CONN_ENDED) {
+        conn_arm(conns, index);
+    }
+}
+
+void conns_drain(struct conns *conns, uint32_t over_ms) {
+    conns->drain_begin_ms = conn_now32(conns);
+    conns->drain_over_ms = over_ms;
+}
+
+void conn_drain(struct conns *conns, uint32_t index) {
+    struct conn *conn = conn_at(conns, index);
+    if (conn->state != CONN_FREE && conn->state <= CONN_OPEN) {
+        conn_set(conn, CONN_DRAINING);
+        conn_arm(conns, index);
+    }
+}
+
+uint32_t conn_round_trip_us(const struct conn *conn) {
+    return conn->state == CONN_OPEN && !conn_has(conn, CONN_PING_OUT) ? conn->phase_ms : 0;
+}

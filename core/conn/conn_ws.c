@@ -1,0 +1,201 @@
+// Frames in: what a WebSocket peer sends, judged by core/ws and answered here. Also what is read
+// and thrown away after a violation.
+#include "core/base/check.h"
+#include "core/conn/internal.h"
+#include "core/hub/payload.h"
+#include "core/ws/close.h"
+#include "core/ws/frame.h"
+
+#include "core/base/pure.h"
+
+static void on_ping(struct conns *conns, uint32_t index, struct span payload) {
+    struct conn *conn = conn_at(conns, index);
+    counter_add(conns->counters, COUNTER_pings_received, 1);
+    if (conn->state != CONN_OPEN) {
+        return; // our Close is queued: nothing may follow it
+    }
+    // A flood leaves one answer, to the newest (RFC 6455 5.5.3), so that it cannot grow the queue.
+    if (outbox_drop_pong(&conns->outboxes, &conn->outbox)) {
+        counter_add(conns->counters, COUNTER_pongs_coalesced, 1);
+    }
+    conn_put(conns, index, payload_frame(conns->arena, WS_PONG, payload));
+}
+
+static void on_pong(struct conns *conns, uint32_t index, struct span payload) {
+    struct conn *conn = conn_at(conns, index);
+    if (!conn_has(conn, CONN_PING_OUT) || payload.length != 8) {
+        return; // unsolicited: allowed, and no answer is owed (RFC 6455 5.5.3)
+    }
+    uint64_t sent_us = 0;
+    for (uint32_t i = 0; i < 8; i++) {
+        sent_us |= (uint64_t)payload.data[i] << (8 * i);
+    }
+    if ((uint32_t)(sent_us / 1000) != conn->phase_ms || sent_us > conns->now_us) {
+        return; // not the ping that is out
+    }
+    uint64_t trip_us = conns->now_us - sent_us;
+    conn_clear(conn, CONN_PING_OUT);
+    conn->phase_ms = trip_us > UINT32_MAX ? UINT32_MAX : (uint32_t)trip_us;
+    histogram_record(conns->round_trip, trip_us * 1000);
+    counter_add(conns->counters, COUNTER_pongs_received, 1);
+}
+
+static void on_close(struct conns *conns, uint32_t index, struct span payload) {
+    struct conn *conn = conn_at(conns, index);
+    uint16_t code;
+    struct span reason;
+    const struct fault *fault = ws_close_decode(payload, &code, &reason);
+    if (fault != NULL) {
+        conn_violate(conns, index, fault);
+        return;
+    }
+    conn_set(conn, CONN_CLOSE_IN);
+    conn_blame(conns, index, FAULT_closed_by_peer);
+    if (conn->state == CONN_OPEN && !conn_put_close(conns, index, code, span_empty())) {
+        return;
+    }
+    conn_input_end_exchange(conns, index);
+    conn_move(conns, index, outbox_is_empty(&conn->outbox) ? CONN_ENDED : CONN_FLUSH);
+}
+
+// The memory for a message was refused: the connection that asked for it goes, with 1013.
+static void on_refused(struct conns *conns, uint32_t index) {
+    conn_close(conns, index, &(struct conn_close_options){.fault = FAULT_out_of_memory});
+}
+
+// Acts on one event of the reader. True: it is a message for the owner, in *event.
+static bool act(struct conns *conns, uint32_t index, const struct ws_event *frame,
+                struct conn_event *event) {
+    struct conn *conn = conn_at(conns, index);
+    switch (frame->kind) {
+    case WS_EVENT_NEED_MORE:
+        return false;
+    case WS_EVENT_PING:
+        on_ping(conns, index, frame->payload);
+        return false;
+    case WS_EVENT_PONG:
+        on_pong(conns, index, frame->payload);
+        return false;
+    case WS_EVENT_CLOSE:
+        on_close(conns, index, frame->payload);
+        return false;
+    case WS_EVENT_FAULT:
+        conn_violate(conns, index, frame->fault);
+        return false;
+    case WS_EVENT_REFUSED:
+        on_refused(conns, index);
+        return false;
+    case WS_EVENT_MESSAGE:
+        break;
+    }
+    const struct conn_settings *settings = conn_settings_of(conns, conn);
+    bool is_refused = frame->opcode == WS_TEXT ? settings->refuses_text : settings->refuses_binary;
+    if (conn->state != CONN_OPEN || is_refused) {
+        if (frame->block != 0) {
+            arena_give(conns->arena, frame->block);
+        }
+        if (conn->state == CONN_OPEN) {
+            conn_violate(conns, index, fault_get(FAULT_message_kind));
+        }
+        return false;
+    }
+    conn->message_ms = conn_now32(conns);
+    counter_add(conns->counters, COUNTER_messages_in, 1);
+    counter_add(conns->counters, COUNTER_message_bytes_in, frame->payload.length);
+    *event = (struct conn_event){.kind = CONN_EVENT_MESSAGE,
+                                 .opcode = frame->opcode,
+                                 .block = frame->block,
+                                 .payload = frame->payload};
+    return true;
+}
+
+// Keeps a reader that was used on the stack only when it is in the middle of something.
+static void reader_store(struct conns *conns, uint32_t index, struct ws_reader *reader) {
+    struct conn *conn = conn_at(conns, index);
+    bool is_wanted = conn->state == CONN_OPEN || conn->state == CONN_CLOSING;
+    if (!is_wanted) {
+        ws_reader_drop(reader, conns->arena);
+        return;
+    }
+    if (ws_reader_is_idle(reader)) {
+        return;
+    }
+    struct conn_input *input = conn_input_get(conns, index);
+    if (input == NULL) {
+        ws_reader_drop(reader, conns->arena);
+        conn_kill(conns, index, FAULT_out_of_memory);
+        return;
+    }
+    input->reader = *reader;
+}
+
+struct conn_event conn_feed_frames(struct conns *conns, uint32_t index, struct span_mut *bytes) {
+    struct conn *conn = conn_at(conns, index);
+    const struct ws_reader_rules *rules = &conn_settings_of(conns, conn)->reader;
+    struct conn_event event = {.kind = CONN_EVENT_NONE};
+    struct conn_input *input = conn_input_find(conns, index);
+    struct ws_reader local;
+    struct ws_reader *reader = &local;
+    if (input != NULL) {
+        reader = &input->reader;
+    } else { // between messages: no memory of its own, and usually none is needed afterwards either
+        memset(&local, 0, sizeof local);
+    }
+    while (bytes->length > 0 && (conn->state == CONN_OPEN || conn->state == CONN_CLOSING)) {
+        struct ws_event frame = ws_reader_feed(reader, bytes, conns->arena, rules);
+        if (act(conns, index, &frame, &event) || conn_has(conn, CONN_PAUSED)) {
+            break;
+        }
+    }
+    if (reader == &local) {
+        reader_store(conns, index, &local);
+    } else {
+        conn_input_settle(conns, index);
+    }
+    return event;
+}
+
+struct span_mut conn_receive_target(struct conns *conns, uint32_t index) {
+    struct conn *conn = conn_at(conns, index);
+    struct conn_input *input = conn->state == CONN_OPEN ? conn_input_find(conns, index) : NULL;
+    if (input == NULL || input->held_block != 0) {
+        return (struct span_mut){.data = NULL, .length = 0};
+    }
+    return ws_reader_target(&input->reader, conns->arena);
+}
+
+struct conn_event conn_feed_target(struct conns *conns, uint32_t index, uint32_t length) {
+    struct conn *conn = conn_at(conns, index);
+    struct conn_event event = {.kind = CONN_EVENT_NONE};
+    conn->read_ms = conn_now32(conns);
+    counter_add(conns->counters, COUNTER_bytes_in, length);
+    struct conn_input *input = conn_input_find(conns, index);
+    if ((conn->state != CONN_OPEN && conn->state != CONN_CLOSING) || input == NULL) {
+        return event; // it was closed while the receive was in flight: the bytes are nobody's
+    }
+    struct ws_event frame = ws_reader_received(&input->reader, length, conns->arena,
+                                               &conn_settings_of(conns, conn)->reader);
+    act(conns, index, &frame, &event);
+    conn_input_settle(conns, index);
+    return event;
+}
+
+// A peer that got our Close answers with its own as its last frame. After a violation the frames
+// cannot be followed any more, so a chunk that is exactly one masked Close frame is taken for it; a
+// wrong guess only ends the reading earlier.
+static bool looks_like_close(struct span_mut bytes) {
+    return bytes.length >= 6 && bytes.length <= 6 + CONTROL_BYTES_MAX &&
+           bytes.data[0] == (0x80 | WS_CLOSE) && bytes.data[1] == (0x80 | (bytes.length - 6));
+}
+
+void conn_feed_discard(struct conns *conns, uint32_t index, struct span_mut *bytes) {
+    struct conn *conn = conn_at(conns, index);
+    bool is_end = conn_has(conn, CONN_WAS_OPEN) && looks_like_close(*bytes);
+    // message_ms counts what was thrown away (conn_move zeroed it on the way here): nothing else
+    // needs it in this state.
+    conn->message_ms += bytes->length;
+    *bytes = (struct span_mut){.data = bytes->data + bytes->length, .length = 0};
+    if (is_end || conn->message_ms > DISCARD_BYTES_MAX) {
+        conn_move(conns, index, outbox_is_empty(&conn->outbox) ? CONN_ENDED : CONN_FLUSH);
+    }
+}
