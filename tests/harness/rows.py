@@ -1,0 +1,143 @@
+"""Rows: one checked sentence each, found by import, run by threads, reported at the end."""
+
+import concurrent.futures
+import fnmatch
+import sys
+import time
+import traceback
+
+from harness.wire import Wrong
+
+ROWS = []
+
+
+class Row:
+    def __init__(self, name, source, sentence, function, arguments, options):
+        self.name, self.source, self.sentence = name, source, sentence
+        self.function, self.arguments = function, arguments
+        self.on = options.get("on", "main")  # which of the suite's gateways
+        self.slow = options.get("slow", False)  # waits for a deadline: started first
+        self.tier = options.get("tier", "ci")
+        self.alone = options.get("alone", False)  # must not share the gateway with other rows
+        self.portable = options.get("portable", False)  # needs nothing but an echo at /echo
+
+
+def row(source, sentence, cases=None, **options):
+    """Declares a function as a row, or as one row per case. A case is name -> argument (a tuple is spread)."""
+
+    def declare(function):
+        module = function.__module__.rsplit(".", 1)[-1]
+        base = f"{module}.{function.__name__}"
+        defaults = getattr(sys.modules[function.__module__], "OPTIONS", {})
+        merged = {**defaults, **options}
+        if cases is None:
+            ROWS.append(Row(base, source, sentence, function, (), merged))
+            return function
+        table = cases.items() if isinstance(cases, dict) else [(str(c), c) for c in cases]
+        for label, argument in table:
+            spread = argument if isinstance(argument, tuple) else (argument,)
+            ROWS.append(Row(f"{base}[{label}]", source, sentence, function, spread, merged))
+        return function
+
+    return declare
+
+
+class Context:
+    """What a row gets: the gateway it talks to, and every peer it opened, closed at its end."""
+
+    def __init__(self, gateway):
+        self.gateway = gateway
+        self.peers = []
+
+    def peer(self, address=None, **how):
+        from harness.wire import Peer
+
+        peer = Peer(address or self.gateway.address, **how)
+        self.peers.append(peer)
+        return peer
+
+    def open(self, path="/echo", protocol=None, **how):
+        from harness.wire import upgrade
+
+        peer = self.peer()
+        peer.send(upgrade(path, **how))
+        peer.opened(protocol=protocol)
+        return peer
+
+    def done(self):
+        for peer in self.peers:
+            peer.close()
+
+
+def run_row(one, gateway):
+    """None, or what went wrong, as text."""
+    context = Context(gateway)
+    started = time.monotonic()
+    problem = None
+    try:
+        one.function(context, *one.arguments)
+    except Wrong as wrong:
+        problem = str(wrong)
+    except Exception:  # a row's own bug, or a refused connection: told whole
+        problem = traceback.format_exc(limit=-3)
+    finally:
+        context.done()
+    one.seconds = time.monotonic() - started
+    if problem is None:
+        return None
+    story = "\n".join(
+        f"        {line}"
+        for peer in context.peers[:3]
+        for line in peer.story[:6] + peer.story[6:][-6:]
+    )
+    return f"    {problem}\n{story}"
+
+
+def choose(pattern=None, tier="all", portable=False):
+    chosen = []
+    for one in ROWS:
+        if tier == "ci" and one.tier != "ci":
+            continue
+        if portable and not one.portable:
+            continue
+        if pattern and pattern not in one.name and not fnmatch.fnmatch(one.name, pattern):
+            continue
+        chosen.append(one)
+    names = [one.name for one in ROWS]
+    doubled = {name for name in names if names.count(name) > 1}
+    if doubled:
+        raise SystemExit(f"two rows of one name: {sorted(doubled)}")
+    return chosen
+
+
+def run_rows(rows, gateways, jobs=24, first_only=False, out=sys.stdout):
+    """Runs the rows; prints failures as they come. Returns the list of failed rows."""
+    failed = []
+    passed = 0
+
+    def tell(one, problem):
+        nonlocal passed
+        if problem is None:
+            passed += 1
+            return
+        failed.append(one)
+        print(
+            f"FAILED {one.name}\n    {one.source}: {one.sentence}\n{problem}", file=out, flush=True
+        )
+
+    together = sorted((one for one in rows if not one.alone), key=lambda one: not one.slow)
+    pool = concurrent.futures.ThreadPoolExecutor(jobs)
+    pending = {pool.submit(run_row, one, gateways[one.on]): one for one in together}
+    for future in concurrent.futures.as_completed(pending):
+        if future.cancelled():
+            continue
+        tell(pending[future], future.result())
+        if failed and first_only:
+            for other in pending:
+                other.cancel()
+            break
+    pool.shutdown(cancel_futures=True)
+    for one in rows:
+        if one.alone and not (failed and first_only):
+            tell(one, run_row(one, gateways[one.on]))
+    return passed, failed
