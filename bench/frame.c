@@ -67,8 +67,18 @@ size_t frame_header_write(uint8_t *target, uint8_t opcode, size_t payload_length
 }
 
 void frame_mask(uint8_t *bytes, size_t count, const uint8_t mask[4]) {
-    for (size_t i = 0; i < count; i++) {
-        bytes[i] ^= mask[i & 3];
+    uint32_t half;
+    memcpy(&half, mask, sizeof half);
+    uint64_t whole = (uint64_t)half << 32 | half;
+    size_t at = 0;
+    for (; at + sizeof whole <= count; at += sizeof whole) {
+        uint64_t word;
+        memcpy(&word, bytes + at, sizeof word);
+        word ^= whole;
+        memcpy(bytes + at, &word, sizeof word);
+    }
+    for (; at < count; at++) {
+        bytes[at] ^= mask[at & 3];
     }
 }
 
