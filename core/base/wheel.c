@@ -126,8 +126,9 @@ void wheel_disarm(struct wheel *wheel, uint32_t index) {
     wheel->armed_count--;
 }
 
-// Empties a list: its entries become ready or go to their slot as seen from the wheel's new tick.
-static void wheel_collect(struct wheel *wheel, uint32_t list) {
+// Empties a list: its entries become ready or go to their slot as seen from the wheel's tick, which
+// has come `passed` ticks further since they were placed.
+static void wheel_collect(struct wheel *wheel, uint32_t list, uint64_t passed) {
     uint32_t next = wheel->heads[list];
     wheel->heads[list] = 0;
     if (list < WHEEL_LATE) {
@@ -137,9 +138,10 @@ static void wheel_collect(struct wheel *wheel, uint32_t list) {
         uint32_t index = next - 1;
         struct wheel_entry *entry = wheel_entry_at(wheel, index);
         next = entry->next;
-        // Differences of ticks fit in 32 bits with a sign: the horizon is 2^24.
+        // Nothing is placed further ahead than the horizon, so below it the difference of two
+        // stored ticks fits in 32 bits with a sign.
         int32_t ahead = (int32_t)(entry->due - (uint32_t)(wheel->tick + 1));
-        if (ahead <= 0) {
+        if (passed > WHEEL_AHEAD_MAX || ahead <= 0) {
             wheel_make_ready(wheel, index);
         } else {
             wheel_place(wheel, index, (uint32_t)ahead);
@@ -149,7 +151,7 @@ static void wheel_collect(struct wheel *wheel, uint32_t list) {
 
 void wheel_advance(struct wheel *wheel, uint64_t now_ms) {
     if (wheel->heads[WHEEL_LATE] != 0) {
-        wheel_collect(wheel, WHEEL_LATE);
+        wheel_collect(wheel, WHEEL_LATE, 0);
     }
     uint64_t old = wheel->tick;
     uint64_t new = now_ms / WHEEL_TICK_MS;
@@ -167,7 +169,7 @@ void wheel_advance(struct wheel *wheel, uint64_t now_ms) {
         for (uint64_t i = 0; i < count && wheel->occupied[level] != 0; i++) {
             uint32_t slot = (uint32_t)((first + i) % WHEEL_SLOTS);
             if ((wheel->occupied[level] >> slot & 1) != 0) {
-                wheel_collect(wheel, level * WHEEL_SLOTS + slot);
+                wheel_collect(wheel, level * WHEEL_SLOTS + slot, new - old);
             }
         }
     }
