@@ -10,9 +10,15 @@ enum {
     RINGS_MAX = 64,   // per worker (DESIGN.md section 3); 8 bits in user_data
     RING_SLOTS_MAX =
         65536, // direct descriptors of one ring: cancelation slows beyond (facts, finding 4)
+    RING_SUBMISSIONS_MIN = 8, // a cancel and its close go in one submission
     RING_SUBMISSIONS_MAX = 32768,
     RING_COMPLETIONS_MAX = 65536,
     RING_BUFFERS_MAX = 32768,
+    RING_GROUPS_MAX = 15, // steps of growth of a ring's buffers, each doubling: 4 bits of user_data
+    RING_MESSAGES_MAX = 256,     // gathered sends of one submission, 328 B each
+    ENTER_ATTEMPTS_MAX = 64,     // a kernel short of memory is asked again so often in one call,
+    ENTER_PAUSE_US = 50,         // this far apart: 3 ms
+    ROOM_ATTEMPTS_MAX = 1000,    // such calls until a full submission queue counts as broken: 3 s
     RECEIVE_BUFFER_BYTES = 2048, // a burst fits; an idle connection owns none
     ACCEPT_MARGIN_SLOTS =
         64,              // accept is disarmed while fewer slots are free: ENFILE would cut a client
