@@ -60,7 +60,10 @@ enum {
     HEADER_BYTES_MIN = 1024,
     HEADER_FIELDS_MAX = 100,
     TARGET_BYTES_MAX = 8192,
+    METHOD_BYTES_MAX = 32,      // the longest registered method has 17 (IANA); beyond: 501
     CHUNK_LINE_BYTES_MAX = 256, // chunk size and its extensions
+    TRAILER_BYTES_MAX = 1024,   // whole trailer section, which is ignored
+    SUBPROTOCOLS_MAX = 64,      // offered by one client: they are compared in pairs
     REPLY_BYTES_MAX = 4096,     // head of any reply that we write ourselves
 
     // WebSocket

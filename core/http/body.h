@@ -13,14 +13,18 @@ struct http_body {
     uint8_t spare[3];
 };
 
+static_assert(sizeof(struct http_body) == 24, "one per connection with a body on its way");
+
 enum http_body_result { HTTP_BODY_NEED_MORE, HTTP_BODY_PIECE, HTTP_BODY_DONE, HTTP_BODY_FAULT };
 
 void http_body_init(struct http_body *body, const struct http_request *request);
 bool http_body_is_done(const struct http_body *body);
 // Consumes from *input. PIECE: *piece is body bytes inside the input (call again for the rest).
-// DONE: the body is complete and *input starts with what follows it. Chunk extensions and trailers
-// are read, bounded and ignored. FAULT: chunk_malformed or body_too_large (total over
-// body_bytes_max, found from the announced length before the bytes arrive).
+// DONE: the body is complete and *input starts with what follows it; asking again says so again.
+// NEED_MORE: *input is used up. Chunk extensions and trailers are read, bounded
+// (CHUNK_LINE_BYTES_MAX a line, TRAILER_BYTES_MAX together) and ignored. FAULT: chunk_malformed or
+// body_too_large (total over body_bytes_max, found from the announced length before the bytes
+// arrive, also with an empty input: ask once before sending 100 (Continue)).
 enum http_body_result http_body_feed(struct http_body *body, struct span *input,
                                      uint64_t body_bytes_max, struct span *piece,
                                      const struct fault **fault);

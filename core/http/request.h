@@ -14,14 +14,17 @@ struct http_scan {
     uint32_t line_start;
 };
 
+static_assert(sizeof(struct http_scan) == 8, "one per connection that is still to ask");
+
 enum http_scan_result { HTTP_SCAN_NEED_MORE, HTTP_SCAN_DONE, HTTP_SCAN_FAULT };
 
 // `bytes` is everything received since the head began (it may move between calls; it only grows).
 // On DONE *head_bytes is the length of the head including its last CRLF CRLF; bytes behind it are
 // the next thing. Fails fast: a bare CR or LF, a NUL, a TLS record or HTTP/2 preface at the start,
-// a request line longer than TARGET_BYTES_MAX + method and version (414), a head longer than
-// head_bytes_max (431), also while it is unfinished. One empty line before the request line is
-// skipped (RFC 9112 2.2).
+// any other control character, a request line longer than METHOD_BYTES_MAX + TARGET_BYTES_MAX and
+// its version, or than head_bytes_max (414), a head longer than head_bytes_max (431), also while it
+// is unfinished. The answer does not depend on how the bytes were cut. One empty line before the
+// request line is skipped (RFC 9112 2.2) and is part of the head.
 enum http_scan_result http_scan_feed(struct http_scan *scan, struct span bytes,
                                      uint32_t head_bytes_max, uint32_t *head_bytes,
                                      const struct fault **fault);
@@ -47,24 +50,29 @@ struct http_request {
     struct span method_text;
     struct span target; // as received
     struct span path;   // of the target: origin-form, or absolute-form with its authority removed;
-                        // "*" for OPTIONS *
+                        // "*" for OPTIONS *. Not decoded
     struct span query;  // behind the first '?', without it; empty when there is none
-    struct span host; // Host (or the authority of an absolute-form target), lower case not applied
+    struct span host;   // Host, or the authority of an absolute-form target, which wins (RFC 9112
+                        // 3.2.2: a proxy sends this one on). With its port, case as received; empty
+                        // only in HTTP/1.0
     uint64_t content_length; // 0 when absent
     uint16_t field_count;
     uint8_t method;        // enum http_method
     uint8_t version_minor; // 0 or 1
     bool has_content_length;
     bool is_chunked;
-    bool has_upgrade; // Connection lists "upgrade" and an Upgrade field exists
-    bool expects_continue;
-    bool keep_alive; // what the client asks: 1.1 without close, or 1.0 with keep-alive
+    bool has_upgrade;      // Connection lists "upgrade" and an Upgrade field exists
+    bool expects_continue; // 100 (Continue) is owed before the body: Expect, in 1.1, with a body
+    bool keep_alive;       // what the client asks: 1.1 without close, or 1.0 with keep-alive
     struct http_field fields[HEADER_FIELDS_MAX];
 };
 
 // Parses a complete head. Checks everything that holds for any request: line syntax, field syntax,
 // one valid Host, body framing (Content-Length and Transfer-Encoding), Expect, versions. NULL when
 // it is fine. `request` is large (3 KiB): the caller keeps one per worker, not one per connection.
+// Spans point into `head`, except the path "*" of an absolute-form OPTIONS without a path. At a
+// fault the fields read so far are set (method and target for the log); nothing else may be relied
+// on, and the connection ends: where the next request begins is unknown.
 const struct fault *http_request_parse(struct span head, struct http_request *request);
 
 // First field of that name (ASCII case ignored), or NULL. `from` continues behind a field found
@@ -79,5 +87,8 @@ bool http_list_next(struct span *list, struct span *element);
 // Whether any field of that name lists the token (ASCII case ignored).
 bool http_list_has(const struct http_request *request, const char *name, const char *token);
 bool http_is_token(struct span text); // RFC 9110 5.6.2, one or more characters
-// The value of one cookie, or false (RFC 6265 5.4: name=value; name=value).
+// The host without its port; an IPv6 address keeps its brackets.
+struct span http_host_name(struct span host);
+// The value of the first cookie of that name (case matters), or false (RFC 6265 5.4: name=value;
+// name=value). Surrounding quotes belong to the value.
 bool http_cookie_find(const struct http_request *request, struct span name, struct span *value);

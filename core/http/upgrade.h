@@ -17,7 +17,7 @@ bool http_wants_websocket(const struct http_request *request);
 // text.
 const struct fault *http_upgrade_check(const struct http_request *request, struct span *key);
 // Writes the 28 bytes of Sec-WebSocket-Accept.
-void http_upgrade_accept(struct span key, uint8_t accept[WEBSOCKET_ACCEPT_BYTES]);
+void http_upgrade_accept(struct span key, uint8_t accept_text[WEBSOCKET_ACCEPT_BYTES]);
 // Walks the subprotocols that the client offers, in its order, over all fields: *cursor = NULL
 // first.
 struct http_list_cursor {
@@ -26,3 +26,16 @@ struct http_list_cursor {
 };
 bool http_subprotocol_next(const struct http_request *request, struct http_list_cursor *cursor,
                            struct span *name);
+
+// Walks the extensions that the client offers, likewise; *params is for http_param_next.
+bool http_extension_next(const struct http_request *request, struct http_list_cursor *cursor,
+                         struct span *name, struct span *params);
+struct http_param {
+    struct span name;
+    struct span value; // of a quoted string its inside, escapes not removed
+    bool has_value;    // `name=`; without it the value is empty
+    bool is_valid;     // token [ "=" ( token | quoted-string holding a token ) ] (RFC 6455 9.1);
+                       // always so in a request that passed http_upgrade_check
+};
+// Takes the next parameter off. False at the end.
+bool http_param_next(struct span *params, struct http_param *param);
