@@ -184,7 +184,7 @@ Test(utf8, every_split_point) {
     struct prng prng;
     prng_init(&prng, 2);
     uint8_t text[TEXT_BYTES_MAX];
-    for (uint32_t round = 0; round < 3000; round++) {
+    for (uint32_t round = 0; round < 2000; round++) {
         uint32_t length = random_text(&prng, text, prng_below(&prng, 200));
         uint8_t expected = UTF8_ACCEPT;
         utf8_feed_scalar(&expected, span_make(text, length));
@@ -223,7 +223,7 @@ static void assert_blocks(bool (*blocks)(struct span bytes), const char *filler)
     for (uint32_t i = 0; i + width <= sizeof(text); i += width) {
         memcpy(text + i, filler, width);
     }
-    static const uint32_t places[] = {14, 15, 29, 30, 31};
+    static const uint32_t places[] = {15, 29, 31};
     for (uint32_t which = 0; which < sizeof(places) / sizeof(places[0]); which++) {
         uint32_t place = places[which];
         for (uint32_t pair = 0; pair < 1 << 16; pair++) {
@@ -267,7 +267,7 @@ static void assert_blocks_random(bool (*blocks)(struct span bytes), uint64_t see
     prng_init(&prng, seed);
     uint8_t text[TEXT_BYTES_MAX];
     uint32_t valid = 0;
-    for (uint32_t round = 0; round < 200000; round++) {
+    for (uint32_t round = 0; round < 100000; round++) {
         uint32_t length = random_text(&prng, text, prng_below(&prng, 200));
         // Sometimes cut inside a character: blocks take whole ones only.
         length -= length > 3 ? prng_below(&prng, 4) : 0;
@@ -276,7 +276,7 @@ static void assert_blocks_random(bool (*blocks)(struct span bytes), uint64_t see
         expect(blocks(span_make(text, length)) == expected, "round %u", round);
         valid += expected;
     }
-    cr_assert(valid > 20000 && valid < 180000, "both answers are met: %u", valid);
+    cr_assert(valid > 10000 && valid < 90000, "both answers are met: %u", valid);
 }
 
 Test(utf8, avx2_agrees_on_random_texts) {
