@@ -47,8 +47,7 @@ int client_init(struct client *client, const struct client_options *options,
         client->peers[i].index = i;
         client->peers[i].fd = -1;
     }
-    handshake_key(client->key);
-    handshake_accept(client->key, client->accept);
+    handshake_accept(options->key, client->accept);
     client->now_ns = client_clock_ns();
     return 0;
 }
@@ -134,6 +133,9 @@ static int socket_prepare(const struct client *client, const struct peer *peer, 
         return -errno;
     }
     uint32_t source = 0x7F010001U + (options->first_index + peer->index) / CLIENT_PER_SOURCE;
+    if (options->has_churn) {
+        source += client->connect_count / CLIENT_CHURN_PER_SOURCE % CLIENT_CHURN_SOURCES;
+    }
     struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(source)};
     return bind(fd, (struct sockaddr *)&from, sizeof from) == 0 ? 0 : -errno;
 }
@@ -164,6 +166,7 @@ int client_connect(struct client *client, struct peer *peer) {
     peer->close_code = 0;
     peer->has_closed = false;
     client->opening_count++;
+    client->connect_count++;
     return 0;
 }
 
@@ -241,7 +244,7 @@ static void send_request(struct client *client, struct peer *peer) {
                           "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\n"
                           "Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\n"
                           "Sec-WebSocket-Version: 13\r\n\r\n",
-                          path, options->host, client->key);
+                          path, options->host, options->key);
     peer->state = PEER_HANDSHAKE;
     client_send(client, peer, (uint8_t *)request, (size_t)length);
 }

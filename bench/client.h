@@ -14,6 +14,8 @@
 #include "bench/handshake.h"
 
 enum {
+    CLIENT_CHURN_PER_SOURCE = 2000,
+    CLIENT_CHURN_SOURCES = 200,
     CLIENT_PER_SOURCE = 9500, // more per (source, destination, port) make connect() search linearly
     CLIENT_CLOSE_NONE = 1005, // RFC 6455 s7.4.1: a Close frame without a code
     CLIENT_CLOSE_LOST = 1006, // the connection ended without a Close frame
@@ -65,12 +67,14 @@ struct client_hooks {
 struct client_options {
     struct sockaddr_in address;
     const char *host; // for the Host header
+    const char *key;  // Sec-WebSocket-Key, of HANDSHAKE_KEY_LENGTH
     const char *path; // "{n}" in it becomes peer index modulo path_count
     uint32_t path_count;
     uint32_t peer_count;
     uint32_t first_index;    // of this process's peers among all; chooses source addresses
     uint32_t receive_buffer; // SO_RCVBUF, 0: the system's
     uint32_t receive_from;   // applies to peers with this index and above
+    bool has_churn;          // sources rotate, since ports come back slowly
     bool may_spin;           // never sleep in client_turn
 };
 
@@ -88,8 +92,8 @@ struct client {
     uint32_t open_count;
     uint32_t opening_count; // connecting or shaking hands
     uint32_t closed_count;
+    uint32_t connect_count;
     int epoll;
-    char key[HANDSHAKE_KEY_LENGTH + 1];
     char accept[HANDSHAKE_ACCEPT_LENGTH + 1];
     char error[160]; // the first thing that went wrong, empty: nothing
 };

@@ -31,8 +31,14 @@ int main(int count, char **arguments) {
         mode_fanout(&options, report);
         break;
     case MODE_SLOW:
+        mode_slow(&options, report);
+        break;
     case MODE_DRAIN:
+        mode_drain(&options, report);
+        break;
     case MODE_CHURN:
+        mode_churn(&options, report);
+        break;
     case MODE_ALL:
         break;
     }

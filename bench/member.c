@@ -35,10 +35,12 @@ bool member_client(const struct team *team, struct member *member, struct client
     struct client_options wanted = {
         .address = options->address,
         .host = options->host,
+        .key = team->key,
         .path = options->path,
         .path_count = (uint32_t)options->channels,
         .peer_count = member->peer_count,
         .first_index = member->first_index,
+        .has_churn = options->mode == MODE_CHURN,
         .may_spin = options->cpu >= 0 && !options->may_sleep && options->mode != MODE_HOLD,
     };
     if (options->mode == MODE_SLOW) {

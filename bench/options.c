@@ -44,7 +44,7 @@ static const struct mode_row MODES[] = {
 };
 enum { MODE_COUNT = sizeof MODES / sizeof MODES[0] };
 
-enum option_kind { KIND_COUNT, KIND_NUMBER, KIND_SECONDS, KIND_FLAG };
+enum option_kind { KIND_COUNT, KIND_NUMBER, KIND_SECONDS, KIND_FLAG, KIND_TEXT };
 
 struct option_row {
     const char *name;
@@ -72,7 +72,7 @@ static const struct option_row OPTIONS[] = {
      "handshakes in progress at once; churn: connections"},
     {"seconds", KIND_SECONDS, AT(seconds), MODE_ALL,
      "length of the measured part; drain: how long to wait for the closes"},
-    {"warmup", KIND_SECONDS, AT(warmup_seconds), MODE_ECHO | MODE_FANOUT | MODE_CHURN,
+    {"warmup", KIND_SECONDS, AT(warmup_seconds), MODE_ECHO | MODE_FANOUT | MODE_CHURN | MODE_DRAIN,
      "seconds before it"},
     {"ping-interval", KIND_SECONDS, AT(ping_interval), MODE_HOLD, "the server's ping interval"},
     {"pings", KIND_COUNT, AT(pings), MODE_HOLD,
@@ -81,6 +81,12 @@ static const struct option_row OPTIONS[] = {
      "SO_RCVBUF of the stalled, 0: the system's"},
     {"children", KIND_COUNT, AT(children), MODE_HOLD | MODE_ECHO,
      "client processes (as many as the descriptor limit asks for)"},
+    {"code", KIND_COUNT, AT(code), MODE_DRAIN, "the close code that every connection must see"},
+    {"term", KIND_FLAG, AT(has_term), MODE_DRAIN, "send SIGTERM to --pid after --warmup seconds"},
+    {"metrics", KIND_TEXT, AT(metrics), MODE_SLOW,
+     "URL of the server's Prometheus page: hold its count of drops against what is missing"},
+    {"metric", KIND_TEXT, AT(metric), MODE_SLOW, "name of that counter; its labels are summed up"},
+    {"rows", KIND_TEXT, AT(rows), MODE_SLOW, "file for one CSV line per connection"},
     {"pid", KIND_COUNT, AT(pid), MODE_ALL, "the server's process: measure its CPU and memory"},
     {"cpu", KIND_NUMBER, AT(cpu), MODE_ALL, "bind the clients to this CPU and spin (-1: neither)"},
     {"server-cpu", KIND_NUMBER, AT(server_cpu), MODE_ALL,
@@ -124,6 +130,8 @@ static void help_mode(const struct mode_row *row, const struct options *defaults
             snprintf(value, sizeof value, "%lld", *(const long long *)(const void *)field);
         } else if (option->kind == KIND_SECONDS) {
             snprintf(value, sizeof value, "%g", *(const double *)(const void *)field);
+        } else if (option->kind == KIND_TEXT) {
+            snprintf(value, sizeof value, "%.40s", field);
         }
         printf("  --%-16s %-8s %s\n", option->name, value, option->text);
     }
@@ -132,6 +140,11 @@ static void help_mode(const struct mode_row *row, const struct options *defaults
 static bool value_read(const struct option_row *option, const char *text, char *field) {
     char *end = NULL;
     errno = 0;
+    if (option->kind == KIND_TEXT) {
+        snprintf(field, option->offset == AT(metric) ? sizeof(((struct options *)0)->metric) : 256,
+                 "%s", text);
+        return true;
+    }
     if (option->kind == KIND_SECONDS) {
         double value = strtod(text, &end);
         *(double *)(void *)field = value;
@@ -187,6 +200,7 @@ static void defaults_set(struct options *options, enum mode mode) {
                                 .stalled = 1000,
                                 .channels = 100,
                                 .receive_buffer = 4096,
+                                .code = 1012,
                                 .cpu = -1,
                                 .server_cpu = -1};
     if (mode == MODE_HOLD) {
@@ -196,6 +210,7 @@ static void defaults_set(struct options *options, enum mode mode) {
     } else if (mode == MODE_SLOW) {
         options->seconds = 10;
         options->size = 1024;
+        options->rate = 200;
     }
 }
 
@@ -233,7 +248,7 @@ static bool argument_read(struct options *options, int count, char **arguments, 
         value = arguments[++*at];
     }
     if (value == NULL || !value_read(option, value, field)) {
-        fprintf(stderr, "holdfast-bench: --%s needs a number, not `%s`\n", option->name,
+        fprintf(stderr, "holdfast-bench: --%s needs a value, not `%s`\n", option->name,
                 value == NULL ? "" : value);
         return false;
     }

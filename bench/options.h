@@ -21,6 +21,9 @@ struct options {
     struct sockaddr_in address;
     char host[280];
     char path[256];
+    char metrics[256]; // URL of a Prometheus page, empty: none
+    char metric[96];   // name of the counter of dropped messages on it
+    char rows[256];    // file for one line per connection, empty: none
     enum mode mode;
     double seconds;
     double warmup_seconds;
@@ -37,10 +40,12 @@ struct options {
     uint64_t channels;
     uint64_t pings;
     uint64_t receive_buffer;
+    uint64_t code;
     uint64_t pid;
     int64_t cpu;
     int64_t server_cpu;
     bool is_bound_only;
+    bool has_term;
     bool is_text;
     bool is_json;
     bool is_floor;

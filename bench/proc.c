@@ -74,6 +74,29 @@ uint64_t proc_softirq_ns(int cpu) {
     return 0;
 }
 
+uint64_t proc_busy_ns(int cpu) {
+    FILE *file = fopen("/proc/stat", "re");
+    if (file == NULL) {
+        return 0;
+    }
+    char line[512];
+    char wanted[16];
+    uint64_t ticks = 0;
+    int length = snprintf(wanted, sizeof wanted, "cpu%d ", cpu);
+    while (fgets(line, sizeof line, file) != NULL) {
+        uint64_t user, nice, system, interrupt, softirq, steal;
+        if (strncmp(line, wanted, (size_t)length) == 0 &&
+            sscanf(line + length,
+                   "%" SCNu64 " %" SCNu64 " %" SCNu64 " %*u %*u %" SCNu64 " %" SCNu64 " %" SCNu64,
+                   &user, &nice, &system, &interrupt, &softirq, &steal) == 6) {
+            ticks = user + nice + system + interrupt + softirq + steal;
+            break;
+        }
+    }
+    fclose(file);
+    return ticks * (1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
 // Reads "Key:   123 kB" lines.
 static uint64_t read_kilobytes(const char *path, const char *key) {
     FILE *file = fopen(path, "re");

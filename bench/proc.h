@@ -15,6 +15,8 @@ bool proc_cpu_ns(pid_t pid, int cpu, uint64_t *total_ns);
 // Run time of ksoftirqd of a CPU: work the kernel did for the server without charging it. 0: not
 // readable.
 uint64_t proc_softirq_ns(int cpu);
+// Time a CPU was not idle since boot, in ns (steps of 10 ms), whoever used it. 0: not readable.
+uint64_t proc_busy_ns(int cpu);
 // Proportional set size in bytes. 0: not readable.
 uint64_t proc_pss(pid_t pid);
 uint64_t proc_meminfo(const char *key); // bytes, 0: unknown

@@ -51,6 +51,7 @@ bool team_start(struct team *team, const struct options *options, const struct t
     memset(team, 0, sizeof *team);
     team->options = options;
     team->report = report;
+    handshake_key(team->key);
     uint64_t most = peers_per_member();
     uint64_t count =
         plan->member_count != 0 ? plan->member_count : (plan->peer_count + most - 1) / most;
@@ -153,7 +154,7 @@ bool team_wait(struct team *team, enum phase phase, enum counter counter, uint64
                            (unsigned long long)done, (unsigned long long)total, WORDS[counter]);
             return false;
         }
-        if (now_ns - shown_ns > 1000000000ULL && !team->options->is_quiet) {
+        if (now_ns - shown_ns > 1000000000ULL && total > 0 && !team->options->is_quiet) {
             double left = done == 0 ? 0 : elapsed * ((double)total / (double)done - 1);
             fprintf(stderr, "%s: %llu of %llu %s, %.0f s left\n",
                     options_mode_name(team->options->mode), (unsigned long long)done,
@@ -199,6 +200,13 @@ void team_mark(const struct team *team, struct mark *mark) {
     if (options->pid != 0) {
         int only_cpu = options->is_bound_only ? (int)options->server_cpu : -1;
         (void)proc_cpu_ns((pid_t)options->pid, only_cpu, &mark->cpu_ns); // else it stays 0
+    }
+    for (uint32_t i = 0; i < team->member_count; i++) {
+        uint64_t cpu_ns = 0;
+        mark->client_ns += proc_cpu_ns(team->pids[i], -1, &cpu_ns) ? cpu_ns : 0;
+    }
+    if (options->server_cpu >= 0 && options->cpu >= 0) {
+        mark->busy_ns = proc_busy_ns((int)options->server_cpu) + proc_busy_ns((int)options->cpu);
     }
     mark->at_ns = client_clock_ns();
     for (uint32_t i = 0; i < COUNTER_COUNT; i++) {
@@ -267,6 +275,14 @@ void team_cpu_rows(struct team *team, const struct mark *from, const struct mark
     snprintf(key, sizeof key, "%s_per_server_cpu_second", units);
     report_add(team->report, key, "", count / cpu_ns * 1e9);
     report_add(team->report, "server_cpu_share", "of one core", cpu_ns / 1e9 / seconds);
+    report_add(team->report, "client_cpu_share", "of one core",
+               (double)(to->client_ns - from->client_ns) / 1e9 / seconds);
+    if (to->busy_ns != 0) {
+        double ours_ns = cpu_ns + (double)(to->client_ns - from->client_ns);
+        report_add(team->report, "foreign_share",
+                   "of one core, used by others on both: above 0.05 measure again",
+                   ((double)(to->busy_ns - from->busy_ns) - ours_ns) / 1e9 / seconds);
+    }
     if (team->options->server_cpu >= 0) {
         report_add(team->report, "softirqd_share", "of the server's core, charged to nobody",
                    (double)(to->softirq_ns - from->softirq_ns) / 1e9 / seconds);

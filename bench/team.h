@@ -19,7 +19,15 @@
 enum { TEAM_MEMBERS_MAX = 256, TEAM_HISTS = 3, TEAM_PROBLEMS = 6 };
 
 // What a member does in each phase is its mode's business; all begin in OPEN.
-enum phase { PHASE_OPEN, PHASE_WARM, PHASE_RUN, PHASE_RUN_SECOND, PHASE_STOP, PHASE_EXIT };
+enum phase {
+    PHASE_OPEN,
+    PHASE_WARM,
+    PHASE_RUN,
+    PHASE_OPEN_SECOND,
+    PHASE_RUN_SECOND,
+    PHASE_STOP,
+    PHASE_EXIT
+};
 
 enum counter {
     COUNTER_OPENED,   // connections that became open
@@ -49,6 +57,7 @@ struct team {
     void *extra;             // shared, of the size the mode asked for, zeroed
     struct report *report;
     uint32_t member_count;
+    char key[HANDSHAKE_KEY_LENGTH + 1]; // one for all: a floor program has one answer
     pid_t pids[TEAM_MEMBERS_MAX];
 };
 
@@ -66,6 +75,8 @@ struct mark {
     uint64_t at_ns;
     uint64_t cpu_ns;
     uint64_t softirq_ns;
+    uint64_t client_ns; // CPU of the members
+    uint64_t busy_ns;   // of the client's and the server's core, whoever used them
     uint64_t counter[COUNTER_COUNT];
 };
 
