@@ -44,11 +44,12 @@
 
 enum io_operation {
     IO_NONE,
-    IO_ACCEPT,     // multishot: slot = listener, result = slot of the new connection, or -errno
-    IO_ACCEPT_ONE, // single: slot = storage index, result as above
-    IO_POLL,       // multishot: result = poll events (IO_POLL_*), or -errno
-    IO_RECEIVE,    // result = bytes, 0 = end of stream, or -errno (-EAGAIN: nothing there;
-                   // -ENOBUFS: no buffer)
+    IO_ACCEPT,        // multishot: slot = listener, result = slot of the new connection, or -errno
+    IO_ACCEPT_ONE,    // single: slot = storage index, result as above
+    IO_ACCEPT_CANCEL, // of either accept: slot = listener or storage index, result as IO_CANCEL
+    IO_POLL,          // multishot: result = poll events (IO_POLL_*), or -errno
+    IO_RECEIVE,       // result = bytes, 0 = end of stream, or -errno (-EAGAIN: nothing there;
+                      // -ENOBUFS: no buffer)
     IO_SEND,
     IO_SENDMSG,
     IO_SOCKET,     // slot = token, result = slot
@@ -166,9 +167,9 @@ struct io_peer {
 };
 void io_accept_one(struct io *io, uint8_t ring, int listener, uint32_t storage_index,
                    struct io_peer *peer);
-// Completes as IO_CANCEL with slot = listener and the generation given.
+// Completes as IO_ACCEPT_CANCEL with slot = listener and the generation given.
 void io_accept_cancel(struct io *io, uint8_t ring, int listener, uint16_t generation);
-// Completes as IO_CANCEL with slot = storage index.
+// Completes as IO_ACCEPT_CANCEL with slot = storage index.
 void io_accept_one_cancel(struct io *io, uint8_t ring, uint32_t storage_index);
 // Multishot, by edges: readable, the peer's end, error. Arming looks at the level.
 void io_poll(struct io *io, struct io_handle handle);

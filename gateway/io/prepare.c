@@ -71,12 +71,16 @@ static void cancel_prepare(struct io_uring_sqe *entry, enum io_operation target,
 
 void io_accept_cancel(struct io *io, uint8_t ring, int listener, uint16_t generation) {
     struct io_handle handle = listener_handle(ring, listener, generation);
-    cancel_prepare(entry_take(io, handle), IO_ACCEPT, handle);
+    struct io_uring_sqe *entry = entry_take(io, handle);
+    cancel_prepare(entry, IO_ACCEPT, handle);
+    entry->user_data = tag_make(IO_ACCEPT_CANCEL, handle);
 }
 
 void io_accept_one_cancel(struct io *io, uint8_t ring, uint32_t storage_index) {
     struct io_handle handle = {.slot = storage_index, .ring = ring};
-    cancel_prepare(entry_take(io, handle), IO_ACCEPT_ONE, handle);
+    struct io_uring_sqe *entry = entry_take(io, handle);
+    cancel_prepare(entry, IO_ACCEPT_ONE, handle);
+    entry->user_data = tag_make(IO_ACCEPT_CANCEL, handle);
 }
 
 void io_send_cancel(struct io *io, struct io_handle handle) {

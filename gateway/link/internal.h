@@ -1,0 +1,19 @@
+// What the files of this room share. Not for others.
+#pragma once
+#include "gateway/link/link.h"
+
+static inline link_id link_id_of(const struct io_completion *completion) {
+    return (uint32_t)completion->ring << LINK_RING_SHIFT | completion->slot;
+}
+struct io_handle link_handle(const struct link *link, link_id id);
+void link_move(struct link *link, link_id id, enum link_state to);
+// Goes on with a close: cancels, waits or closes, as far as what is in flight allows.
+void link_stop_step(struct link *link, link_id id);
+// Accept completions. True: *event is for the owner.
+bool link_on_accept(struct link *link, const struct io_completion *completion,
+                    struct link_event *event);
+void link_on_accept_cancel(struct link *link, const struct io_completion *completion);
+bool link_on_name(struct link *link, const struct io_completion *completion,
+                  struct link_event *event);
+void link_accept_step(struct link *link);
+void link_peer_give(struct link *link, uint32_t peer);

@@ -1,0 +1,177 @@
+// The life of a socket above io.h: accept, receive, send, close, arming again, starvation, and
+// which ring is open. All that decides about operations stands here and runs unchanged on the
+// simulator's io. It knows nothing of HTTP or WebSocket: its owner takes events one at a time and
+// answers with calls; nothing calls back. Owner: one thread.
+//
+// States of a slot, and what it waits for:
+//
+//   FREE --accept--> NAMING --peer name--> OPEN --link_close--> STOPPING --nothing in flight but
+//   the poll--> CLOSING --poll, cancel and
+//                      |                                          ^    reads and throws away what
+//                      the peer has sent               close
+//                      +--link_close by the owner-----------------+    until -EAGAIN, unless its
+//                      end was seen                    reaped--> FREE
+#pragma once
+#include "core/base/address.h"
+#include "core/base/counters.h"
+#include "core/base/limits.h"
+#include "core/base/span.h"
+#include "core/base/trace.h"
+#include "gateway/io/io.h"
+
+#include <assert.h>
+
+enum { LINK_RING_SHIFT = 24 };
+// A socket's number for its owner: ring << 24 | slot. 0 is a valid number; LINK_NONE is none.
+typedef uint32_t link_id; // house: allow typedef: an id that must not be mixed up with a slot or a
+                          // connection index
+#define LINK_NONE UINT32_MAX
+
+enum link_state {
+    LINK_FREE,
+    LINK_NAMING,
+    LINK_OPEN,
+    LINK_STOPPING,
+    LINK_CLOSING,
+    LINK_STATE_COUNT
+};
+
+enum link_flight { // operations in the kernel, bits
+    LINK_POLLING = 1 << 0,
+    LINK_RECEIVING = 1 << 1,
+    LINK_SENDING = 1 << 2,
+    LINK_NAMING_OUT = 1 << 3,
+    LINK_CANCELLING = 1 << 4,
+    LINK_CLOSE_OUT = 1 << 5,
+    LINK_SEND_CANCELLING = 1 << 6,
+};
+
+enum link_flag {
+    LINK_READABLE_SEEN =
+        1 << 0,             // an event came while a receive was in flight or the owner did not read
+    LINK_END_SEEN = 1 << 1, // end of stream or an error was read: nothing more comes
+    LINK_STARVED = 1 << 2,  // in the list of those that found no buffer
+    LINK_DISCARDS = 1 << 3, // STOPPING: what arrives is thrown away
+    LINK_OWNED = 1 << 4,    // the owner has it: it gets a CLOSED event
+};
+
+struct link_slot {
+    uint32_t owner;      // the owner's index
+    uint32_t extra;      // NAMING: address storage; starved: next in the list + 1; STOPPING: bytes
+                         // thrown away
+    uint16_t generation; // of this life, in every completion
+    uint16_t listener;   // which listener it came from
+    uint8_t state;       // enum link_state
+    uint8_t flight;      // enum link_flight
+    uint8_t flags;       // enum link_flag
+    uint8_t spare;
+};
+static_assert(sizeof(struct link_slot) == 16, "io slot of DESIGN.md section 4");
+
+enum link_event_kind {
+    LINK_EVENT_ACCEPTED, // a new socket with its address: answer link_own, or link_close
+    LINK_EVENT_READABLE, // answer link_receive now, or later when the owner reads again
+    LINK_EVENT_BYTES,    // data from a receive buffer: work on it, then link_bytes_done; the owner
+                         // then asks for more by link_receive
+    LINK_EVENT_TARGET,   // `bytes` were received into the owner's target
+    LINK_EVENT_END,      // the peer ended its side
+    LINK_EVENT_ERROR,    // receive or send failed: error is -errno; the owner closes
+    LINK_EVENT_SENT,     // the send ended: `bytes` went out; error is 0 or -errno
+    LINK_EVENT_CLOSED,   // the slot is free: the owner's last event of this socket
+    LINK_EVENT_DOORBELL, // another thread rang
+    LINK_EVENT_WRITTEN,  // an io_write ended: token and result in `owner` and `error`
+};
+
+struct link_event {
+    enum link_event_kind kind;
+    link_id id;
+    uint32_t owner;
+    uint32_t bytes;
+    int32_t error;
+    uint32_t listener;      // ACCEPTED: listener number
+    struct address address; // ACCEPTED
+    struct span_mut data;   // BYTES
+    uint8_t ring;           // BYTES: for link_bytes_done
+    uint16_t buffer_id;
+};
+
+struct link_listener {
+    int io_listener;
+    uint16_t generation; // of the accept armed
+    uint8_t ring;        // where it is armed
+    bool is_armed;
+    bool is_cancelling;
+};
+
+enum {
+    LINK_PEERS = 8192
+}; // addresses being asked for at once: twice a completion queue, see link_accept.c
+
+struct link {
+    struct io *io;
+    struct link_slot *slots; // ring_max x slots_per_ring
+    uint32_t slots_per_ring;
+    uint32_t ring_max;
+    uint32_t used[RINGS_MAX];
+    uint32_t used_total;
+    uint32_t open_ring;   // where accepts are armed
+    bool is_ring_refused; // no more rings can be opened
+    bool is_accept_held;  // by the owner: overload or drain
+    struct link_listener listeners[LISTENERS_MAX];
+    uint32_t listener_count;
+    struct io_peer *peers; // LINK_PEERS
+    uint32_t *peer_free;
+    uint32_t peer_free_count;
+    uint32_t starved_first, starved_last; // id + 1
+    uint32_t starved_count;
+    uint32_t given_count; // buffers given back since the starved were last served
+    struct counters *counters;
+    struct trace *trace;
+    uint64_t now_ms;
+};
+
+struct link_options {
+    struct io *io; // lent
+    uint32_t ring_max;
+    struct memory slots; // link_slots_bytes(ring_max, io_ring_slots(io)), zero
+    struct memory peers; // LINK_PEERS x (sizeof(struct io_peer) + 4)
+    struct counters *counters;
+    struct trace *trace;
+};
+
+uint64_t link_slots_bytes(uint32_t ring_max, uint32_t slots_per_ring);
+uint64_t link_peers_bytes(void);
+void link_init(struct link *link, const struct link_options *options);
+
+// --- accepting
+// Listens and accepts from the next link_turn on. Listener number or -errno.
+MUST_USE int link_listen(struct link *link, const struct io_listen_options *options);
+// Stops (true) or resumes accepting on all listeners: clients wait in the backlog.
+void link_hold_accept(struct link *link, bool is_held);
+// Whether every accept has ended, so that listeners may be closed.
+bool link_is_accept_quiet(const struct link *link);
+void link_listeners_close(struct link *link);
+
+// --- one socket
+void link_own(struct link *link, link_id id, uint32_t owner);
+// Receives once if an event or the last receive said that something is there and none is in flight:
+// into the target, or (length 0) into a buffer. An event that came while the owner did not read is
+// remembered, so that calling this when it reads again is enough.
+void link_receive(struct link *link, link_id id, struct span_mut target);
+void link_bytes_done(struct link *link, const struct link_event *event);
+// One send at a time: check. The spans stay the kernel's until the SENT event.
+void link_send(struct link *link, link_id id, const struct span *pieces, uint32_t piece_count);
+// Begins the close. A send in flight is cancelled; its SENT event still comes, then CLOSED.
+void link_close(struct link *link, link_id id);
+
+// --- the turn
+void link_turn_begin(struct link *link, uint64_t now_ms);
+// The next event of the completions that the last io_turn brought, or false.
+bool link_next(struct link *link, struct link_event *event);
+// Arms accepts, serves the starved: before io_turn.
+void link_turn_end(struct link *link);
+
+static inline struct link_slot *link_slot_at(const struct link *link, link_id id) {
+    uint32_t ring = id >> LINK_RING_SHIFT;
+    return &link->slots[ring * link->slots_per_ring + (id & ((1u << LINK_RING_SHIFT) - 1))];
+}
