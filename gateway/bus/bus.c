@@ -81,7 +81,7 @@ static bool pieces_put(struct mailbox *mailbox, const struct mail *mail, struct 
 }
 
 static bool backlog_put(struct bus *bus, uint32_t target, const struct mail *mail, struct span name,
-                        struct span body, uint32_t sent) {
+                        struct span body) {
     uint64_t size = sizeof(struct bus_job) + name.length + body.length;
     uint32_t block = arena_take(bus->arena, size);
     if (block == 0) {
