@@ -12,7 +12,8 @@
 struct outbox_entry { // 16 bytes, pooled
     uint32_t payload; // one reference is held
     uint32_t next;
-    uint32_t channel;    // for conflate: which channel's message it is; 0 = none
+    uint32_t channel; // for conflate: which channel's message it is; 0 = none; the topmost values
+                      // mark what is no message
     uint32_t sent_bytes; // of the wire bytes: nonzero only after a short send
 };
 
@@ -46,15 +47,19 @@ struct outboxes {
 };
 
 // Queues one message payload (taking its own reference; the caller keeps its own) under the policy.
-// An outbox in which nothing waits always takes one message, of any size. drop_oldest removes
-// waiting messages from the front until it fits (never control frames, bytes, or what is in
-// flight); drop_newest leaves the new one out; conflate replaces the waiting message of the same
-// channel (keeping its place), and where there is none and it does not fit, drops the oldest.
+// An outbox in which no whole message waits always takes one, of any size. drop_oldest removes
+// waiting messages from the front until it fits (never control frames, bytes, what is in flight, or
+// what a short send has begun); drop_newest leaves the new one out; conflate replaces the waiting
+// message of the same channel (keeping its place), and where there is none and it does not fit,
+// drops the oldest; so it does when the new one is larger than the old one and no longer fits.
+// *dropped_count is set always, and exact: with the messages delivered it adds up to those put
+// (OVER and REFUSED ones are the caller's to count). `channel`: below UINT32_MAX - 2.
 enum outbox_result outbox_put_message(struct outboxes *outboxes, struct outbox *outbox,
                                       uint32_t payload, uint32_t channel,
                                       struct outbox_bounds bounds, uint32_t *dropped_count);
 // Queues bytes or a control frame: never dropped, exempt from the limit (their number is bounded by
-// the caller). False: entry pool empty.
+// the caller), though counted in queued_bytes. In order, except that a pong does not wait behind
+// more than 32 frames: a slow reader's pings are answered in bounded work. False: entry pool empty.
 bool outbox_put(struct outboxes *outboxes, struct outbox *outbox, uint32_t payload);
 // Gathers the first waiting entries into at most `piece_max` spans and up to bytes_max wire bytes
 // (at least one entry), marks them in flight. Returns the number of spans; 0 when nothing waits or

@@ -1,0 +1,114 @@
+// Payloads: one encoding, many sends. Not for: who gets it (hub.h) or when (outbox.h). Memory: the
+// worker's arena; a small one, head and all, fits one cache line.
+#include "core/hub/payload.h"
+
+#include "core/base/check.h"
+#include <assert.h>
+
+#include "core/base/pure.h"
+
+enum {
+    HEAD_BYTES_MAX = 10,   // of an unmasked frame (RFC 6455 5.2)
+    OPCODE_CONTROL = 8,    // from here on, control frames
+    LENGTH_7_MAX = 125,    // longest payload with a two-byte head
+    LENGTH_16_MAX = 65535, // with a four-byte one
+};
+
+static_assert(sizeof(struct payload) == 16, "one cache line holds it and a small frame");
+static_assert(sizeof(struct payload) + HEAD_BYTES_MAX <= PAYLOAD_HEADROOM, "a head fits in front");
+
+static uint32_t head_bytes(uint32_t data_bytes);
+static void head_write(uint8_t *target, uint8_t opcode, uint32_t data_bytes);
+static void payload_init(struct payload *payload, uint32_t data_start, uint8_t opcode,
+                         uint32_t data_bytes);
+
+uint32_t payload_bytes(struct arena *arena, struct span bytes) {
+    uint32_t handle = arena_take(arena, sizeof(struct payload) + (uint64_t)bytes.length);
+    if (handle == 0) {
+        return 0;
+    }
+    struct payload *payload = payload_at(arena, handle);
+    *payload = (struct payload){.references = 1,
+                                .wire_bytes = bytes.length,
+                                .data_bytes = bytes.length,
+                                .wire_start = sizeof *payload,
+                                .kind = PAYLOAD_BYTES};
+    if (bytes.length > 0) {
+        memcpy(payload + 1, bytes.data, bytes.length);
+    }
+    return handle;
+}
+
+uint32_t payload_frame(struct arena *arena, uint8_t opcode, struct span data) {
+    uint8_t *target;
+    uint32_t handle = payload_reserve(arena, opcode, data.length, &target);
+    if (handle != 0 && data.length > 0) {
+        memcpy(target, data.data, data.length);
+    }
+    return handle;
+}
+
+uint32_t payload_reserve(struct arena *arena, uint8_t opcode, uint32_t data_bytes, uint8_t **data) {
+    uint32_t data_start = (uint32_t)sizeof(struct payload) + head_bytes(data_bytes);
+    uint32_t handle = arena_take(arena, (uint64_t)data_start + data_bytes);
+    if (handle == 0) {
+        return 0;
+    }
+    payload_init(payload_at(arena, handle), data_start, opcode, data_bytes);
+    *data = arena_at(arena, handle) + data_start;
+    return handle;
+}
+
+uint32_t payload_adopt(struct arena *arena, uint32_t block, uint8_t opcode, uint32_t data_bytes) {
+    check((uint64_t)data_bytes + PAYLOAD_HEADROOM <= arena_block_bytes(arena, block));
+    payload_init(payload_at(arena, block), PAYLOAD_HEADROOM, opcode, data_bytes);
+    return block;
+}
+
+void payload_drop(struct arena *arena, uint32_t handle) {
+    struct payload *payload = payload_at(arena, handle);
+    check(payload->references > 0);
+    payload->references--;
+    if (payload->references == 0) {
+        arena_give(arena, handle);
+    }
+}
+
+// The payload whose data begins at data_start of its block, with the frame head right before it.
+static void payload_init(struct payload *payload, uint32_t data_start, uint8_t opcode,
+                         uint32_t data_bytes) {
+    check(opcode <= 0x0f);
+    uint32_t head = head_bytes(data_bytes);
+    check(data_bytes <= UINT32_MAX - head);
+    *payload =
+        (struct payload){.references = 1,
+                         .wire_bytes = head + data_bytes,
+                         .data_bytes = data_bytes,
+                         .wire_start = (uint16_t)(data_start - head),
+                         .kind = opcode >= OPCODE_CONTROL ? PAYLOAD_CONTROL : PAYLOAD_MESSAGE,
+                         .opcode = opcode};
+    head_write((uint8_t *)payload + data_start - head, opcode, data_bytes);
+}
+
+static uint32_t head_bytes(uint32_t data_bytes) {
+    if (data_bytes <= LENGTH_7_MAX) {
+        return 2;
+    }
+    return data_bytes <= LENGTH_16_MAX ? 4 : HEAD_BYTES_MAX;
+}
+
+// An unmasked final head. core/ws writes the same; a room does not include one of its own level.
+static void head_write(uint8_t *target, uint8_t opcode, uint32_t data_bytes) {
+    target[0] = (uint8_t)(0x80 | opcode);
+    uint32_t length_bytes = head_bytes(data_bytes) - 2;
+    if (length_bytes == 0) {
+        target[1] = (uint8_t)data_bytes;
+        return;
+    }
+    target[1] = length_bytes == 2 ? 126 : 127;
+    uint64_t rest = data_bytes;
+    for (uint32_t i = length_bytes + 1; i >= 2; i--) { // network order, from the last byte
+        target[i] = (uint8_t)rest;
+        rest >>= 8;
+    }
+}
