@@ -11,6 +11,8 @@ enum {
     RING_SLOTS_MAX =
         65536, // direct descriptors of one ring: cancelation slows beyond (facts, finding 4)
     RING_SUBMISSIONS_MIN = 8, // a cancel and its close go in one submission
+    RING_SLOTS_MIN = 128,  // engine.slots may not be set lower: the accept margin and some clients
+    RING_ENTRIES_MIN = 16, // of engine.submissions, completions and buffers
     RING_SUBMISSIONS_MAX = 32768,
     RING_COMPLETIONS_MAX = 65536,
     RING_BUFFERS_MAX = 32768,
@@ -41,12 +43,18 @@ enum {
     CONFIG_DEPTH_MAX = 16,        // levels of maps and lists; libyaml turns quadratic in it
     CONFIG_MAP_KEYS_MAX = 1024,   // doubled keys are searched pair by pair
     CONFIG_TEXT_BYTES_MAX = 8192, // one scalar, after expansion
-    CONFIG_ERRORS_MAX = 100,      // more is noise
-    TOKEN_BYTES_MAX = 256,        // of the admin API
-    TRUSTED_MAX = 256,            // address ranges, compared one by one at accept
-    ROUTE_SEGMENTS_MAX = 32,      // of a route's path
-    ROUTE_CAPTURES_MAX = 8,       // placeholders of a route's path
-    ROUTE_TEMPLATES_MAX = 64,     // of one list
+    CONFIG_TIME_MS_MIN = 10,      // a shorter deadline fires before a packet can come back
+    QUEUE_BYTES_MIN = 1024,       // of backpressure.queue and .kernel: less closes at every burst
+    QUEUE_BYTES_MAX = 1 << 30,
+    WORKER_QUEUE_MIB_MIN = 1,
+    WORKER_QUEUE_MIB_MAX = 256 << 10, // what an arena's handles reach
+    HANDSHAKES_PER_SECOND_MAX = 10000000,
+    CONFIG_ERRORS_MAX = 100,  // more is noise
+    TOKEN_BYTES_MAX = 256,    // of the admin API
+    TRUSTED_MAX = 256,        // address ranges, compared one by one at accept
+    ROUTE_SEGMENTS_MAX = 32,  // of a route's path
+    ROUTE_CAPTURES_MAX = 8,   // placeholders of a route's path
+    ROUTE_TEMPLATES_MAX = 64, // of one list
     ROUTE_ORIGINS_MAX = 64,
     ROUTE_SUBPROTOCOLS_MAX = 16,
 
@@ -92,6 +100,7 @@ enum {
 };
 
 static_assert(HEADER_BYTES_MAX >= TARGET_BYTES_MAX, "a head holds its target");
+static_assert(RING_SLOTS_MIN > ACCEPT_MARGIN_SLOTS, "a ring can accept at all");
 static_assert(SENDS_BUSY_MAX <= SENDS_IDLE_MAX && SENDS_IDLE_MAX <= 512, "decision 4");
 static_assert(ACCEPT_MARGIN_SLOTS >= 17, "16 single-shot accepts and one more must find a slot");
 static_assert(TIME_MS_MAX < INT32_MAX, "wrapping comparison of 32-bit times");

@@ -181,6 +181,19 @@ struct config_spans {
     uint32_t count;
 };
 
+// scheme://host[:port] of a page that may connect.
+struct config_origin {
+    struct span scheme; // as written; compares without case
+    struct span host;   // same; IPv6 in brackets
+    uint16_t port;      // the scheme's default filled in; 0: the scheme has none
+    bool is_null;       // the word `null`: sandboxed and local pages
+};
+
+struct config_origins {
+    const struct config_origin *items;
+    uint32_t count;
+};
+
 struct config_channels {
     struct config_templates subscribe;
     struct config_templates allow;
@@ -193,7 +206,7 @@ struct config_route {
     struct span host; // lower case, without port; empty: any
     struct span page; // page only
     struct config_channels channels;
-    struct config_spans origins;      // normalised (route/origin.h)
+    struct config_origins origins;
     struct config_spans subprotocols; // in order of preference
     struct config_limits limits;
     struct config_keepalive keepalive;

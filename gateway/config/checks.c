@@ -1,0 +1,91 @@
+// Values that are right each by itself and do not fit together.
+#include "gateway/config/path.h"
+#include "gateway/config/sections.h"
+#include "gateway/config/value.h"
+
+// Where the user wrote the first of the keys that is there.
+static struct config_place place_of(const struct config_limits_set *set,
+                                    const struct config_node *first,
+                                    const struct config_node *second) {
+    return first != NULL ? first->place : second != NULL ? second->place : set->place;
+}
+
+void config_check_limits(struct config_reader *reader, const struct config_limits_set *set) {
+    const struct config_node *worker_queue =
+        config_node_find(set->backpressure_map, "worker_queue");
+    const struct config_node *message = config_node_find(set->limits_map, "message");
+    const struct config_node *queue = config_node_find(set->backpressure_map, "queue");
+    struct value_text total = value_bytes_text(set->worker_queue_bytes);
+    if (set->limits->message_bytes > set->worker_queue_bytes) {
+        config_error(reader, place_of(set, message, worker_queue),
+                     "`limits.message` is %s and `backpressure.worker_queue` only %s, so such a "
+                     "message could never be sent; lower the one or raise the other",
+                     value_bytes_text(set->limits->message_bytes).text, total.text);
+    }
+    if (set->backpressure->queue_bytes > set->worker_queue_bytes) {
+        config_error(reader, place_of(set, queue, worker_queue),
+                     "`backpressure.queue` is %s and `backpressure.worker_queue` only %s; lower "
+                     "the one or raise the other",
+                     value_bytes_text(set->backpressure->queue_bytes).text, total.text);
+    }
+    const struct config_keepalive *keepalive = set->keepalive;
+    if (keepalive->ping_ms > 0 && keepalive->pong_ms >= keepalive->ping_ms) {
+        config_error(reader,
+                     place_of(set, config_node_find(set->keepalive_map, "pong"),
+                              config_node_find(set->keepalive_map, "ping")),
+                     "`keepalive.pong` is %s and not less than `keepalive.ping` of %s; lower it",
+                     value_ms_text(keepalive->pong_ms).text,
+                     value_ms_text(keepalive->ping_ms).text);
+    }
+}
+
+static bool host_covers(const struct config_route *a, const struct config_route *b) {
+    return a->host.length == 0 || span_equal(a->host, b->host);
+}
+
+static bool route_covers(const struct config_route *a, const struct config_route *b) {
+    uint8_t kinds = config_verb_kinds((enum config_verb)b->verb);
+    return (config_verb_kinds((enum config_verb)a->verb) & kinds) == kinds && host_covers(a, b) &&
+           config_path_covers(&a->path, &b->path);
+}
+
+void config_check_routes(struct config_reader *reader, const struct config *config) {
+    for (uint32_t i = 0; i < config->route_count; i++) {
+        const struct config_route *route = &config->routes[i];
+        for (uint32_t j = 0; j < i; j++) {
+            const struct config_route *earlier = &config->routes[j];
+            if (!route_covers(earlier, route)) {
+                continue;
+            }
+            bool is_same = span_equal(earlier->host, route->host) &&
+                           config_path_is_equal(&earlier->path, &route->path);
+            config_error(reader, route->place,
+                         is_same ? "the route %s is already in line %u; remove one of them"
+                                 : "the route %s is never reached, since the route in line %u "
+                                   "takes all of it; move it above that one",
+                         config_quote(route->path.text).text, earlier->place.line);
+            break;
+        }
+    }
+}
+
+void config_check_addresses(struct config_reader *reader, const struct config *config) {
+    for (uint32_t i = 0; i < config->listener_count; i++) {
+        const struct config_listener *listener = &config->listeners[i];
+        struct config_quoted name = config_quote(listener->address.text);
+        for (uint32_t j = 0; j < i; j++) {
+            if (value_address_is_equal(&config->listeners[j].address, &listener->address)) {
+                config_error(reader, listener->place,
+                             "the address %s is already in line %u; remove one of them", name.text,
+                             config->listeners[j].place.line);
+                break;
+            }
+        }
+        if (config->admin.is_present &&
+            value_address_is_equal(&config->admin.address, &listener->address)) {
+            config_error(reader, listener->place,
+                         "the address %s is also that of `admin` in line %u; change one of them",
+                         name.text, config->admin.place.line);
+        }
+    }
+}

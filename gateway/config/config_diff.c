@@ -1,0 +1,185 @@
+#include "gateway/config/config_diff.h"
+
+#include "gateway/config/origin_split.h"
+#include "gateway/config/value.h"
+
+static bool listeners_equal(const struct config *a, const struct config *b) {
+    bool is_equal = a->listener_count == b->listener_count;
+    for (uint32_t i = 0; is_equal && i < a->listener_count; i++) {
+        is_equal = value_address_is_equal(&a->listeners[i].address, &b->listeners[i].address);
+    }
+    return is_equal;
+}
+
+static bool admin_equal(const struct config *a, const struct config *b) {
+    return a->admin.is_present == b->admin.is_present &&
+           (!a->admin.is_present || value_address_is_equal(&a->admin.address, &b->admin.address));
+}
+
+static bool token_equal(const struct config *a, const struct config *b) {
+    return span_equal(a->admin.token, b->admin.token);
+}
+
+static bool workers_equal(const struct config *a, const struct config *b) {
+    return a->workers == b->workers;
+}
+
+static bool admission_equal(const struct config *a, const struct config *b) {
+    const struct config_admission *x = &a->admission;
+    const struct config_admission *y = &b->admission;
+    return x->per_address == y->per_address && x->header_bytes == y->header_bytes &&
+           x->handshake_ms == y->handshake_ms &&
+           x->handshakes_per_second == y->handshakes_per_second;
+}
+
+static bool connections_equal(const struct config *a, const struct config *b) {
+    return a->admission.connections == b->admission.connections;
+}
+
+static bool worker_queue_equal(const struct config *a, const struct config *b) {
+    return a->worker_queue_bytes == b->worker_queue_bytes;
+}
+
+static bool kernel_equal(const struct config *a, const struct config *b) {
+    return a->kernel_bytes == b->kernel_bytes;
+}
+
+static bool engine_equal(const struct config *a, const struct config *b) {
+    const struct config_engine *x = &a->engine;
+    const struct config_engine *y = &b->engine;
+    return x->slots == y->slots && x->submissions == y->submissions &&
+           x->completions == y->completions && x->buffers == y->buffers &&
+           x->zero_copy == y->zero_copy;
+}
+
+static bool trusted_equal(const struct config *a, const struct config *b) {
+    bool is_equal = a->trusted_count == b->trusted_count;
+    for (uint32_t i = 0; is_equal && i < a->trusted_count; i++) {
+        const struct config_range *x = &a->trusted[i];
+        const struct config_range *y = &b->trusted[i];
+        is_equal = x->family == y->family && x->prefix_bits == y->prefix_bits &&
+                   memcmp(x->bytes, y->bytes, sizeof(x->bytes)) == 0;
+    }
+    return is_equal;
+}
+
+static bool templates_equal(struct config_templates a, struct config_templates b) {
+    bool is_equal = a.count == b.count;
+    for (uint32_t i = 0; is_equal && i < a.count; i++) {
+        is_equal = span_equal(a.items[i].text, b.items[i].text);
+    }
+    return is_equal;
+}
+
+static bool origins_equal(const struct config_route *a, const struct config_route *b) {
+    bool is_equal = a->has_origins == b->has_origins && a->origins.count == b->origins.count &&
+                    a->origins_required == b->origins_required;
+    for (uint32_t i = 0; is_equal && i < a->origins.count; i++) {
+        is_equal = config_origin_is_equal(&a->origins.items[i], &b->origins.items[i]);
+    }
+    return is_equal;
+}
+
+static bool subprotocols_equal(struct config_spans a, struct config_spans b) {
+    bool is_equal = a.count == b.count;
+    for (uint32_t i = 0; is_equal && i < a.count; i++) {
+        is_equal = span_equal(a.items[i], b.items[i]);
+    }
+    return is_equal;
+}
+
+static bool limits_equal(const struct config_route *a, const struct config_route *b) {
+    const struct config_limits *x = &a->limits;
+    const struct config_limits *y = &b->limits;
+    return x->message_bytes == y->message_bytes && x->idle_ms == y->idle_ms &&
+           x->age_ms == y->age_ms && x->connections == y->connections &&
+           x->per_address == y->per_address && x->fragments == y->fragments &&
+           x->channels == y->channels && a->keepalive.ping_ms == b->keepalive.ping_ms &&
+           a->keepalive.pong_ms == b->keepalive.pong_ms &&
+           a->backpressure.queue_bytes == b->backpressure.queue_bytes &&
+           a->backpressure.stall_ms == b->backpressure.stall_ms &&
+           a->backpressure.policy == b->backpressure.policy;
+}
+
+static bool channels_equal(const struct config_channels *a, const struct config_channels *b) {
+    return templates_equal(a->subscribe, b->subscribe) && templates_equal(a->allow, b->allow) &&
+           span_equal(a->publish.text, b->publish.text) && a->echo_self == b->echo_self;
+}
+
+bool config_route_is_equal(const struct config_route *a, const struct config_route *b) {
+    return span_equal(a->path.text, b->path.text) && span_equal(a->host, b->host) &&
+           a->verb == b->verb && span_equal(a->page, b->page) && a->messages == b->messages &&
+           channels_equal(&a->channels, &b->channels) && origins_equal(a, b) &&
+           subprotocols_equal(a->subprotocols, b->subprotocols) && limits_equal(a, b);
+}
+
+static bool routes_equal(const struct config *a, const struct config *b) {
+    bool is_equal = a->route_count == b->route_count;
+    for (uint32_t i = 0; is_equal && i < a->route_count; i++) {
+        is_equal = config_route_is_equal(&a->routes[i], &b->routes[i]);
+    }
+    return is_equal;
+}
+
+static bool drain_equal(const struct config *a, const struct config *b) {
+    return a->drain_ms == b->drain_ms;
+}
+
+static bool log_level_equal(const struct config *a, const struct config *b) {
+    return a->log.level == b->log.level;
+}
+
+static bool log_format_equal(const struct config *a, const struct config *b) {
+    return a->log.is_json == b->log.is_json;
+}
+
+struct part {
+    bool (*is_equal)(const struct config *a, const struct config *b);
+    const char *sentence;
+    bool needs_restart;
+};
+
+static const struct part parts[CONFIG_CHANGE_COUNT] = {
+    [CONFIG_CHANGE_LISTENERS] = {listeners_equal,
+                                 "The addresses of `listeners` need a restart: each worker has "
+                                 "opened its own sockets.",
+                                 true},
+    [CONFIG_CHANGE_ADMIN] = {admin_equal, "`admin.address` needs a restart.", true},
+    [CONFIG_CHANGE_TOKEN] = {token_equal, "The admin token is replaced for the next request.",
+                             false},
+    [CONFIG_CHANGE_WORKERS] = {workers_equal,
+                               "`workers` needs a restart: every channel's home depends on it.",
+                               true},
+    [CONFIG_CHANGE_CONNECTIONS] = {connections_equal,
+                                   "`limits.connections` needs a restart: tables were sized by it.",
+                                   true},
+    [CONFIG_CHANGE_ADMISSION] = {admission_equal,
+                                 "The limits before the handshake apply to new connections.",
+                                 false},
+    [CONFIG_CHANGE_WORKER_QUEUE] = {worker_queue_equal,
+                                    "`backpressure.worker_queue` needs a restart: memory was "
+                                    "reserved by it.",
+                                    true},
+    [CONFIG_CHANGE_KERNEL] = {kernel_equal, "`backpressure.kernel` applies to new connections.",
+                              false},
+    [CONFIG_CHANGE_ENGINE] = {engine_equal, "`engine` needs a restart: the rings are open.", true},
+    [CONFIG_CHANGE_TRUSTED] = {trusted_equal, "`trusted` applies to new connections.", false},
+    [CONFIG_CHANGE_ROUTES] = {routes_equal,
+                              "Routes with their limits, keepalive and backpressure apply to new "
+                              "requests; open connections keep theirs.",
+                              false},
+    [CONFIG_CHANGE_DRAIN] = {drain_equal, "`drain` applies to the next drain.", false},
+    [CONFIG_CHANGE_LOG_LEVEL] = {log_level_equal, "`log.level` applies at once.", false},
+    [CONFIG_CHANGE_LOG_FORMAT] = {log_format_equal, "`log.format` needs a restart.", true},
+};
+
+void config_diff(const struct config *old, const struct config *new,
+                 struct config_changes *changes) {
+    changes->count = 0;
+    for (uint8_t i = 0; i < CONFIG_CHANGE_COUNT; i++) {
+        if (!parts[i].is_equal(old, new)) {
+            changes->items[changes->count++] = (struct config_change){
+                .sentence = parts[i].sentence, .part = i, .needs_restart = parts[i].needs_restart};
+        }
+    }
+}

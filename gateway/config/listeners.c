@@ -1,0 +1,188 @@
+// listeners, admin and trusted: addresses.
+#include "gateway/config/sections.h"
+#include "gateway/config/value.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+struct listener_section {
+    const struct config_node *address;
+};
+
+static const struct schema_key listener_keys[] = {
+    {.name = "address",
+     .type = SCHEMA_SCALAR,
+     .offset = offsetof(struct listener_section, address),
+     .is_required = true},
+};
+static const struct schema listener_schema = {.name = "listener",
+                                              .title = "in a listener",
+                                              .prefix = "listeners[].",
+                                              .keys = listener_keys,
+                                              .key_count = 1};
+
+struct admin_section {
+    const struct config_node *address;
+    const struct config_node *token_file;
+};
+
+static const struct schema_key admin_keys[] = {
+    {.name = "address",
+     .type = SCHEMA_SCALAR,
+     .offset = offsetof(struct admin_section, address),
+     .is_required = true},
+    {.name = "token_file",
+     .type = SCHEMA_SCALAR,
+     .offset = offsetof(struct admin_section, token_file)},
+};
+static const struct schema admin_schema = {
+    .name = "admin", .title = "in `admin`", .prefix = "admin.", .keys = admin_keys, .key_count = 2};
+
+static bool address_read(struct config_reader *reader, const char *name,
+                         const struct config_node *node, struct config_address *address) {
+    const char *problem = value_address(node->text, address);
+    if (problem != NULL) {
+        config_error(reader, node->place, "`%s` is %s, which %s", name,
+                     config_quote(node->text).text, problem);
+    }
+    return problem == NULL;
+}
+
+void config_listeners_read(struct config_reader *reader, const struct config_node *list,
+                           struct config *config) {
+    if (list == NULL || !schema_is_short(reader, "listeners", list, LISTENERS_MAX)) {
+        return;
+    }
+    if (list->child_count == 0) {
+        config_error(reader, list->place,
+                     "`listeners` is empty; add one such as - address: 127.0.0.1:8080");
+    }
+    struct config_listener *listeners =
+        config_keep(reader, sizeof(struct config_listener) * list->child_count);
+    if (listeners == NULL) {
+        return;
+    }
+    uint32_t count = 0;
+    for (const struct config_node *node = list->child; node != NULL; node = node->next) {
+        struct listener_section section = {0};
+        if (!schema_is_kind(reader, "listeners[]", node, CONFIG_NODE_MAP)) {
+            continue;
+        }
+        schema_read(reader, &listener_schema, node, &section);
+        struct config_listener *listener = &listeners[count];
+        if (section.address != NULL &&
+            address_read(reader, "listeners[].address", section.address, &listener->address)) {
+            listener->place = section.address->place;
+            count++;
+        }
+    }
+    config->listeners = listeners;
+    config->listener_count = count;
+}
+
+static bool is_white(uint8_t byte) {
+    return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
+static struct span trim(struct span text) {
+    while (text.length > 0 && is_white(text.data[0])) {
+        text = span_from(text, 1);
+    }
+    while (text.length > 0 && is_white(text.data[text.length - 1])) {
+        text.length--;
+    }
+    return text;
+}
+
+// It is sent as `Authorization: Bearer TOKEN`, so it is one visible word.
+static bool is_token(struct span token) {
+    bool is_valid = token.length > 0 && token.length <= TOKEN_BYTES_MAX;
+    for (uint32_t i = 0; i < token.length; i++) {
+        is_valid = is_valid && token.data[i] > ' ' && token.data[i] < 0x7f;
+    }
+    return is_valid;
+}
+
+static void token_read(struct config_reader *reader, const struct config_node *node,
+                       struct span *token) {
+    char path[CONFIG_TEXT_BYTES_MAX + 1];
+    if (node->text.length == 0 || span_find(node->text, 0) >= 0) {
+        config_error(reader, node->place, "`admin.token_file` names no file; write its path");
+        return;
+    }
+    memcpy(path, node->text.data, node->text.length);
+    path[node->text.length] = 0;
+    struct span bytes = span_empty();
+    int status = reader->source->load(reader->source->context, path, &bytes);
+    if (status < 0) {
+        config_error(reader, node->place,
+                     "`admin.token_file` %s cannot be read: %s; create it, or correct the path",
+                     config_quote(node->text).text, strerror(-status));
+        return;
+    }
+    bytes = trim(bytes);
+    if (!is_token(bytes)) {
+        static_assert(TOKEN_BYTES_MAX == 256, "the message says 256");
+        config_error(reader, node->place,
+                     "`admin.token_file` %s holds no token; write one word of 1 to 256 visible "
+                     "ASCII characters into it",
+                     config_quote(node->text).text);
+        return;
+    }
+    uint8_t *copy = config_keep(reader, bytes.length);
+    if (copy != NULL) {
+        memcpy(copy, bytes.data, bytes.length);
+        *token = span_make(copy, bytes.length);
+    }
+}
+
+void config_admin_read(struct config_reader *reader, const struct config_node *map,
+                       struct config *config) {
+    if (map == NULL) {
+        return;
+    }
+    struct admin_section section = {0};
+    schema_read(reader, &admin_schema, map, &section);
+    if (section.token_file != NULL) {
+        token_read(reader, section.token_file, &config->admin.token);
+    }
+    if (section.address == NULL ||
+        !address_read(reader, "admin.address", section.address, &config->admin.address)) {
+        return;
+    }
+    config->admin.place = section.address->place;
+    config->admin.is_present = true;
+    if (!value_address_is_loopback(&config->admin.address) && section.token_file == NULL) {
+        config_error(reader, section.address->place,
+                     "`admin.address` is reachable from other machines and needs a token; add "
+                     "`token_file`, or write 127.0.0.1");
+    }
+}
+
+void config_trusted_read(struct config_reader *reader, const struct config_node *list,
+                         struct config *config) {
+    if (list == NULL || !schema_is_short(reader, "trusted", list, TRUSTED_MAX)) {
+        return;
+    }
+    struct config_range *ranges =
+        config_keep(reader, sizeof(struct config_range) * list->child_count);
+    if (ranges == NULL) {
+        return;
+    }
+    uint32_t count = 0;
+    for (const struct config_node *node = list->child; node != NULL; node = node->next) {
+        if (!schema_is_kind(reader, "trusted[]", node, CONFIG_NODE_SCALAR)) {
+            continue;
+        }
+        const char *problem = value_range(node->text, &ranges[count]);
+        if (problem != NULL) {
+            config_error(reader, node->place, "`trusted[]` is %s, which %s",
+                         config_quote(node->text).text, problem);
+            continue;
+        }
+        count++;
+    }
+    config->trusted = ranges;
+    config->trusted_count = count;
+}

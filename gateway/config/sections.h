@@ -1,0 +1,76 @@
+// The sections of the file: limits, keepalive, backpressure, engine, log; listeners, admin,
+// trusted; routes. Each read by its table, on top of defaults. Inside this room only.
+#pragma once
+#include "gateway/config/schema.h"
+
+// limits: some hold for the process, the others for each route.
+struct config_limits_section {
+    struct config_limits route;
+    struct config_admission process;
+};
+
+struct config_backpressure_section {
+    struct config_backpressure route;
+    uint64_t kernel_bytes;
+    uint64_t worker_queue_bytes;
+};
+
+extern const struct schema config_schema_limits;
+extern const struct schema config_schema_limits_route;
+extern const struct schema config_schema_keepalive;
+extern const struct schema config_schema_backpressure;
+extern const struct schema config_schema_backpressure_route;
+extern const struct schema config_schema_engine;
+extern const struct schema config_schema_log;
+
+struct config_log_section {
+    uint8_t level;  // enum log_level
+    uint8_t format; // 0: text, 1: json
+};
+
+// What routes fall back to.
+struct config_defaults {
+    struct config_limits_section limits;
+    struct config_keepalive keepalive;
+    struct config_backpressure_section backpressure;
+    bool is_sound; // false: the values are not what the file says, and not to be compared
+};
+
+struct config_defaults config_defaults_initial(void);
+
+// Reads `keepalive`; a pong that the map does not say is lowered to half of its ping.
+bool config_keepalive_read(struct config_reader *reader, const struct config_node *map,
+                           struct config_keepalive *keepalive);
+
+// Each fills its part of *config; errors are added.
+void config_listeners_read(struct config_reader *reader, const struct config_node *list,
+                           struct config *config);
+void config_admin_read(struct config_reader *reader, const struct config_node *map,
+                       struct config *config);
+void config_trusted_read(struct config_reader *reader, const struct config_node *list,
+                         struct config *config);
+void config_routes_read(struct config_reader *reader, const struct config_node *list,
+                        const struct config_defaults *defaults, struct config *config);
+
+// One route's lists: origins, subprotocols, host.
+bool config_origins_read(struct config_reader *reader, const struct config_node *list,
+                         struct config_origins *origins);
+bool config_subprotocols_read(struct config_reader *reader, const struct config_node *list,
+                              struct config_spans *subprotocols);
+bool config_host_read(struct config_reader *reader, const struct config_node *node,
+                      struct span *host);
+
+// Values that do not fit together, within one set of maps. `place` is where to point when a value
+// was not written.
+struct config_limits_set {
+    const struct config_node *limits_map, *keepalive_map, *backpressure_map; // or NULL
+    struct config_place place;
+    const struct config_limits *limits;
+    const struct config_keepalive *keepalive;
+    const struct config_backpressure *backpressure;
+    uint64_t worker_queue_bytes;
+};
+void config_check_limits(struct config_reader *reader, const struct config_limits_set *set);
+// Routes that no request can reach.
+void config_check_routes(struct config_reader *reader, const struct config *config);
+void config_check_addresses(struct config_reader *reader, const struct config *config);
