@@ -5,6 +5,7 @@
 // never changes and may be read by every thread until config_close. All memory hangs on the one
 // object.
 #pragma once
+#include "core/base/address.h"
 #include "core/base/limits.h"
 #include "core/base/span.h"
 
@@ -18,19 +19,11 @@ struct config_place {
     uint32_t column;
 };
 
-enum config_family {
-    CONFIG_FAMILY_IPV4,
-    CONFIG_FAMILY_IPV6,
-    CONFIG_FAMILY_UNIX,
-};
-
 // `host:port`, `[v6]:port` or `unix:/path`. Hosts are numeric: nothing is resolved here.
 struct config_address {
-    struct span text;  // as written
-    struct span path;  // unix only: without `unix:`, 1 to 107 bytes, no zero byte inside
-    uint8_t bytes[16]; // network order; IPv4 uses the first four
-    uint16_t port;     // 1 to 65535
-    uint8_t family;    // enum config_family
+    struct span text;       // as written
+    struct span path;       // unix only: without `unix:`, 1 to 107 bytes, no zero byte inside
+    struct address address; // ADDRESS_IP with its port, or ADDRESS_UNIX
 };
 
 struct config_listener {
@@ -43,13 +36,6 @@ struct config_admin {
     struct span token; // contents of token_file without surrounding white space; empty: none needed
     struct config_place place;
     bool is_present; // false: no admin listener
-};
-
-// CIDR. Bits behind the prefix are zero.
-struct config_range {
-    uint8_t bytes[16];
-    uint8_t prefix_bits;
-    uint8_t family; // CONFIG_FAMILY_IPV4 or CONFIG_FAMILY_IPV6
 };
 
 // Limits of a route, global ones merged in. connections and per_address are the route's own; the
@@ -220,7 +206,7 @@ struct config_route {
 
 struct config {
     const struct config_listener *listeners;
-    const struct config_range *trusted;
+    const struct address_range *trusted;
     const struct config_route *routes; // in the order of the file
     uint32_t listener_count;
     uint32_t trusted_count;

@@ -55,10 +55,9 @@ static bool engine_equal(const struct config *a, const struct config *b) {
 static bool trusted_equal(const struct config *a, const struct config *b) {
     bool is_equal = a->trusted_count == b->trusted_count;
     for (uint32_t i = 0; is_equal && i < a->trusted_count; i++) {
-        const struct config_range *x = &a->trusted[i];
-        const struct config_range *y = &b->trusted[i];
-        is_equal = x->family == y->family && x->prefix_bits == y->prefix_bits &&
-                   memcmp(x->bytes, y->bytes, sizeof(x->bytes)) == 0;
+        const struct address_range *x = &a->trusted[i];
+        const struct address_range *y = &b->trusted[i];
+        is_equal = x->prefix_bits == y->prefix_bits && memcmp(x->ip, y->ip, sizeof(x->ip)) == 0;
     }
     return is_equal;
 }

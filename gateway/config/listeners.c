@@ -153,7 +153,7 @@ void config_admin_read(struct config_reader *reader, const struct config_node *m
     }
     config->admin.place = section.address->place;
     config->admin.is_present = true;
-    if (!value_address_is_loopback(&config->admin.address) && section.token_file == NULL) {
+    if (!address_is_loopback(&config->admin.address.address) && section.token_file == NULL) {
         config_error(reader, section.address->place,
                      "`admin.address` is reachable from other machines and needs a token; add "
                      "`token_file`, or write 127.0.0.1");
@@ -165,8 +165,8 @@ void config_trusted_read(struct config_reader *reader, const struct config_node 
     if (list == NULL || !schema_is_short(reader, "trusted", list, TRUSTED_MAX)) {
         return;
     }
-    struct config_range *ranges =
-        config_keep(reader, sizeof(struct config_range) * list->child_count);
+    struct address_range *ranges =
+        config_keep(reader, sizeof(struct address_range) * list->child_count);
     if (ranges == NULL) {
         return;
     }
@@ -175,10 +175,11 @@ void config_trusted_read(struct config_reader *reader, const struct config_node 
         if (!schema_is_kind(reader, "trusted[]", node, CONFIG_NODE_SCALAR)) {
             continue;
         }
-        const char *problem = value_range(node->text, &ranges[count]);
-        if (problem != NULL) {
-            config_error(reader, node->place, "`trusted[]` is %s, which %s",
-                         config_quote(node->text).text, problem);
+        if (!address_range_parse(node->text, &ranges[count])) {
+            config_error(reader, node->place,
+                         "`trusted[]` is %s, which is not an address range; write it such as "
+                         "10.0.0.0/8 or \"fd00::/8\", without address bits behind the prefix",
+                         config_quote(node->text).text);
             continue;
         }
         count++;

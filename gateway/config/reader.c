@@ -77,7 +77,9 @@ struct config_quoted config_quote(struct span text) {
             is_cut = true;
             break;
         }
-        bool is_shown = byte >= 0x20 && byte != 0x7f && (byte < 0x80 || is_utf8);
+        bool is_c1 = (byte == 0xc2 && i + 1 < text.length && text.data[i + 1] < 0xa0) ||
+                     (byte < 0xa0 && i > 0 && text.data[i - 1] == 0xc2);
+        bool is_shown = byte >= 0x20 && byte != 0x7f && (byte < 0x80 || (is_utf8 && !is_c1));
         if (is_shown) {
             quoted.text[length++] = (char)byte;
         } else {

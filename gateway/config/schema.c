@@ -49,7 +49,7 @@ const char *schema_suggest(const struct schema *schema, struct span key) {
         return NULL;
     }
     const char *best = NULL;
-    uint32_t best_distance = key.length < 6 ? 2 : 3; // one edit in a short word, two in a long one
+    uint32_t best_distance = key.length < 4 ? 2 : 3; // one edit in a short word, two in a long one
     for (uint32_t i = 0; i < schema->key_count; i++) {
         uint32_t edits = distance(key, span_text(schema->keys[i].name));
         if (edits < best_distance) {
@@ -138,9 +138,15 @@ static bool entry_read(const struct schema_entry *entry) {
         }
         *(const struct config_node **)entry->field = entry->node;
         return true;
-    default:
-        return schema_is_kind(entry->reader, name, entry->node, kind) && schema_value_read(entry);
+    case SCHEMA_COUNT:
+    case SCHEMA_POWER:
+    case SCHEMA_BYTES:
+    case SCHEMA_MS:
+    case SCHEMA_BOOL:
+    case SCHEMA_NAME:
+        break;
     }
+    return schema_is_kind(entry->reader, name, entry->node, kind) && schema_value_read(entry);
 }
 
 static void refuse_missing(struct config_reader *reader, const struct config_missing *missing,
@@ -174,7 +180,9 @@ static bool key_read(struct config_reader *reader, const struct schema *schema,
                                        .row = row,
                                        .node = key->next,
                                        .field = (uint8_t *)target + row->offset};
-    return entry_read(&entry);
+    bool is_number = row->type == SCHEMA_COUNT || row->type == SCHEMA_POWER ||
+                     row->type == SCHEMA_BYTES || row->type == SCHEMA_MS;
+    return entry_read(&entry) || !is_number;
 }
 
 bool schema_read(struct config_reader *reader, const struct schema *schema,
@@ -182,19 +190,18 @@ bool schema_read(struct config_reader *reader, const struct schema *schema,
     if (map == NULL || map->kind != CONFIG_NODE_MAP) {
         return map == NULL;
     }
-    bool is_fine = true;
+    bool are_numbers_fine = true;
     for (const struct config_node *key = map->child; key != NULL; key = key->next->next) {
-        is_fine &= key_read(reader, schema, key, target);
+        are_numbers_fine &= key_read(reader, schema, key, target);
     }
     for (uint32_t i = 0; i < schema->key_count; i++) {
         const struct schema_key *row = &schema->keys[i];
         if (row->is_required && config_node_find(map, row->name) == NULL) {
             config_error(reader, map->place, "`%s%s` is missing; add it", schema->prefix,
                          row->name);
-            is_fine = false;
         }
     }
-    return is_fine;
+    return are_numbers_fine;
 }
 
 bool schema_is_short(struct config_reader *reader, const char *name, const struct config_node *list,

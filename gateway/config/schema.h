@@ -8,7 +8,6 @@
 #include <stdint.h>
 
 enum schema_type {
-    SCHEMA_TEXT,   // struct span, not empty
     SCHEMA_BOOL,   // bool
     SCHEMA_COUNT,  // uint32_t
     SCHEMA_POWER,  // uint32_t, a power of two

@@ -109,21 +109,16 @@ static bool entry_read_name(const struct schema_entry *entry) {
     return entry_refuse(entry, "which is none of its words", words);
 }
 
-static bool entry_read_text(const struct schema_entry *entry) {
-    if (entry->node->text.length == 0) {
-        config_error(entry->reader, entry->node->place, "`%s%s` is empty; write a value",
-                     entry->schema->prefix, entry->row->name);
-        return false;
-    }
-    *(struct span *)entry->field = entry->node->text;
-    return true;
-}
-
 static bool entry_is_word(const struct schema_entry *entry) {
     return entry->row->word != NULL && span_is(entry->node->text, entry->row->word);
 }
 
 bool schema_value_read(const struct schema_entry *entry) {
+    if (entry->node->text.length == 0) {
+        config_error(entry->reader, entry->node->place, "`%s%s` is empty; write a value",
+                     entry->schema->prefix, entry->row->name);
+        return false;
+    }
     bool is_wide = entry->row->type == SCHEMA_BYTES || entry->row->type == SCHEMA_MS;
     if (entry_is_word(entry)) {
         if (is_wide) {
@@ -134,8 +129,6 @@ bool schema_value_read(const struct schema_entry *entry) {
         return true;
     }
     switch ((enum schema_type)entry->row->type) {
-    case SCHEMA_TEXT:
-        return entry_read_text(entry);
     case SCHEMA_BOOL:
         return entry_read_bool(entry);
     case SCHEMA_COUNT:

@@ -140,22 +140,31 @@ static void tree_on_open(struct tree *tree, const yaml_event_t *event, enum conf
     tree->open[tree->depth++] = node;
 }
 
-static void tree_check_doubled(struct tree *tree, const struct config_node *map) {
+// An earlier key of the same name, or NULL.
+static const struct config_node *tree_find_same(const struct config_node *map,
+                                                const struct config_node *key) {
+    for (const struct config_node *other = map->child; other != key; other = other->next->next) {
+        if (key->kind == CONFIG_NODE_SCALAR && other->kind == CONFIG_NODE_SCALAR &&
+            span_equal(key->text, other->text)) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
+static void tree_check_doubled(struct tree *tree, struct config_node *map) {
     if (map->child_count / 2 > CONFIG_MAP_KEYS_MAX) {
         config_error(tree->reader, map->place, "a map of %u keys; write at most %u",
                      map->child_count / 2, (unsigned)CONFIG_MAP_KEYS_MAX);
         return;
     }
-    for (const struct config_node *key = map->child; key != NULL; key = key->next->next) {
-        for (const struct config_node *other = map->child; other != key;
-             other = other->next->next) {
-            if (key->kind == CONFIG_NODE_SCALAR && other->kind == CONFIG_NODE_SCALAR &&
-                span_equal(key->text, other->text)) {
-                config_error(tree->reader, key->place,
-                             "key %s is already set in line %u; remove one of them",
-                             config_quote(key->text).text, other->place.line);
-                break;
-            }
+    for (struct config_node *key = map->child; key != NULL; key = key->next->next) {
+        const struct config_node *first = tree_find_same(map, key);
+        if (first != NULL) {
+            config_error(tree->reader, key->place,
+                         "key %s is already set in line %u; remove one of them",
+                         config_quote(key->text).text, first->place.line);
+            key->kind = CONFIG_NODE_BAD;
         }
     }
 }

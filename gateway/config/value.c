@@ -1,12 +1,10 @@
 #include "gateway/config/value.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 enum {
     UNIX_PATH_BYTES_MAX = 107, // sockaddr_un.sun_path with its terminator
-    HOST_BYTES_MAX = 45,       // the longest form of an IPv6 address
 };
 
 struct unit {
@@ -18,8 +16,6 @@ static const struct unit byte_units[] = {
     {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}};
 static const struct unit time_units[] = {{"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
 enum { UNIT_COUNT = 4 };
-
-static const uint8_t ipv6_loopback[16] = {[15] = 1};
 
 bool value_count(struct span text, uint64_t *count) {
     if (text.length == 0 || (text.data[0] == '0' && text.length > 1)) {
@@ -86,17 +82,6 @@ struct value_text value_ms_text(uint64_t ms) {
     return unit_text(ms, time_units);
 }
 
-// inet_pton wants a terminator.
-static bool parse_ip(struct span host, int family, uint8_t *bytes) {
-    char text[HOST_BYTES_MAX + 1];
-    if (host.length == 0 || host.length > HOST_BYTES_MAX || span_find(host, 0) >= 0) {
-        return false;
-    }
-    memcpy(text, host.data, host.length);
-    text[host.length] = 0;
-    return inet_pton(family, text, bytes) == 1;
-}
-
 static const char *parse_port(struct span text, uint16_t *port) {
     uint64_t number;
     if (!value_count(text, &number) || number == 0 || number > UINT16_MAX) {
@@ -107,7 +92,7 @@ static const char *parse_port(struct span text, uint16_t *port) {
 }
 
 static const char *parse_unix(struct span path, struct config_address *address) {
-    address->family = CONFIG_FAMILY_UNIX;
+    address->address.kind = ADDRESS_UNIX;
     address->path = path;
     if (path.length == 0 || path.length > UNIX_PATH_BYTES_MAX || span_find(path, 0) >= 0) {
         return "names no socket path of 1 to 107 bytes; write unix:/path";
@@ -120,11 +105,11 @@ static const char *parse_v6(struct span text, struct config_address *address) {
     if (end < 0 || end + 1 >= text.length || text.data[end + 1] != ':') {
         return "is not of the form [address]:port; write it such as \"[::1]:8080\"";
     }
-    address->family = CONFIG_FAMILY_IPV6;
-    if (!parse_ip(span_first(span_from(text, 1), (uint32_t)end - 1), AF_INET6, address->bytes)) {
+    struct span host = span_first(span_from(text, 1), (uint32_t)end - 1);
+    if (span_find(host, ':') < 0 || !address_parse_ip(host, &address->address)) {
         return "has no IPv6 address in its brackets; write it such as \"[::1]:8080\"";
     }
-    return parse_port(span_from(text, (uint32_t)end + 2), &address->port);
+    return parse_port(span_from(text, (uint32_t)end + 2), &address->address.port);
 }
 
 const char *value_address(struct span text, struct config_address *address) {
@@ -143,65 +128,14 @@ const char *value_address(struct span text, struct config_address *address) {
     if (span_find(rest, ':') >= 0) {
         return "is an IPv6 address without brackets; write it such as \"[::1]:8080\"";
     }
-    address->family = CONFIG_FAMILY_IPV4;
-    if (!parse_ip(span_first(text, (uint32_t)colon), AF_INET, address->bytes)) {
+    if (!address_parse_ip(span_first(text, (uint32_t)colon), &address->address)) {
         return "does not begin with a numeric address; write 0.0.0.0:PORT for every interface or "
                "127.0.0.1:PORT for this machine only";
     }
-    return parse_port(rest, &address->port);
-}
-
-bool value_address_is_loopback(const struct config_address *address) {
-    switch ((enum config_family)address->family) {
-    case CONFIG_FAMILY_IPV4:
-        return address->bytes[0] == 127;
-    case CONFIG_FAMILY_IPV6:
-        return memcmp(address->bytes, ipv6_loopback, sizeof(ipv6_loopback)) == 0;
-    case CONFIG_FAMILY_UNIX:
-        return true; // the file's permissions decide
-    }
-    return false;
+    return parse_port(rest, &address->address.port);
 }
 
 bool value_address_is_equal(const struct config_address *a, const struct config_address *b) {
-    return a->family == b->family && a->port == b->port && span_equal(a->path, b->path) &&
-           memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
-}
-
-static bool has_bits_behind(const struct config_range *range) {
-    uint32_t bit_count = range->family == CONFIG_FAMILY_IPV4 ? 32 : 128;
-    for (uint32_t bit = range->prefix_bits; bit < bit_count; bit++) {
-        if ((range->bytes[bit / 8] >> (7 - bit % 8)) & 1) {
-            return true;
-        }
-    }
-    return false;
-}
-
-const char *value_range(struct span text, struct config_range *range) {
-    *range = (struct config_range){0};
-    int64_t slash = span_find(text, '/');
-    struct span host = slash < 0 ? text : span_first(text, (uint32_t)slash);
-    uint32_t bit_count = 32;
-    range->family = CONFIG_FAMILY_IPV4;
-    if (!parse_ip(host, AF_INET, range->bytes)) {
-        range->family = CONFIG_FAMILY_IPV6;
-        bit_count = 128;
-        if (!parse_ip(host, AF_INET6, range->bytes)) {
-            return "is not an address range; write it such as 10.0.0.0/8 or \"fd00::/8\"";
-        }
-    }
-    uint64_t prefix = bit_count;
-    if (slash >= 0 && !value_count(span_from(text, (uint32_t)slash + 1), &prefix)) {
-        return "has no number behind the `/`; write it such as 10.0.0.0/8 or \"fd00::/8\"";
-    }
-    if (prefix > bit_count) {
-        return bit_count == 32 ? "has a prefix over 32 bits; write /0 to /32"
-                               : "has a prefix over 128 bits; write /0 to /128";
-    }
-    range->prefix_bits = (uint8_t)prefix;
-    if (has_bits_behind(range)) {
-        return "has address bits behind its prefix; clear them, or lengthen the prefix";
-    }
-    return NULL;
+    return a->address.kind == b->address.kind && a->address.port == b->address.port &&
+           span_equal(a->path, b->path) && address_ip_equal(&a->address, &b->address);
 }

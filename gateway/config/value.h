@@ -1,4 +1,4 @@
-// Single values from text: numbers, sizes, times, addresses and address ranges. Pure. Inside this
+// Single values from text: numbers, sizes, times and addresses. Pure. Inside this
 // room only.
 #pragma once
 #include "gateway/config/config.h"
@@ -22,8 +22,4 @@ struct value_text value_ms_text(uint64_t ms);
 // `host:port`, `[v6]:port` or `unix:/path`; lends from `text`. NULL, or what is wrong with the
 // remedy: `...; ...`.
 const char *value_address(struct span text, struct config_address *address);
-bool value_address_is_loopback(const struct config_address *address);
 bool value_address_is_equal(const struct config_address *a, const struct config_address *b);
-
-// `10.0.0.0/8`, `fd00::/8` or one address. NULL, or what is wrong with the remedy.
-const char *value_range(struct span text, struct config_range *range);
