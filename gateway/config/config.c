@@ -119,11 +119,19 @@ static void root_read(struct config_reader *reader, const struct config_node *ro
     config_check_routes(reader, config);
 }
 
+// A byte order mark says nothing in UTF-8, and libyaml would count it as a column.
+static struct span skip_mark(struct span text) {
+    bool has_mark = text.length >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0;
+    return has_mark ? span_from(text, 3) : text;
+}
+
 const struct config *config_open_within(const struct config_source *source,
                                         struct config_errors *errors, uint64_t memory_bytes) {
     errors->count = 0;
     errors->is_cut = false;
-    struct config_reader reader = {.source = source, .errors = errors};
+    struct config_source marked = *source;
+    marked.text = skip_mark(source->text);
+    struct config_reader reader = {.source = &marked, .errors = errors};
     struct config_object *object = calloc(1, sizeof(*object));
     if (object != NULL) {
         config_memory_init(&object->memory, memory_bytes);

@@ -175,7 +175,7 @@ Test(config_bounds, bytes_that_are_not_text) {
     refuses("\xc3\xa9: \xff\n",
             "f.yaml:1:4: not YAML: invalid leading UTF-8 octet; save the file as UTF-8\n");
     refuses("a: \xc3(\n",
-            "f.yaml:1:4: not YAML: invalid trailing UTF-8 octet; save the file as UTF-8\n");
+            "f.yaml:1:5: not YAML: invalid trailing UTF-8 octet; save the file as UTF-8\n");
     refuses("a: \xed\xa0\x80\n",
             "f.yaml:1:4: not YAML: invalid Unicode character; save the file as UTF-8\n");
     static const char utf16[] = "\xff\xfe"

@@ -262,11 +262,7 @@ Test(config_refusals, listeners) {
          "  - address: "
          "unix:/"
          "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-         "xxxxxxxxxxxxxxxxxx\n"
-         "  - address: ''\n"
-         "  - {}\n"
-         "  - 3\n"
-         "  - {address: 1.2.3.4:5, adress: 1}\n" ROUTE,
+         "xxxxxxxxxxxxxxxxxx\n" ROUTE,
          "f.yaml:2:14: `listeners[].address` is `localhost:80`, which does not begin with a "
          "numeric address; write 0.0.0.0:PORT for every interface or 127.0.0.1:PORT for this "
          "machine only\n"
@@ -289,13 +285,24 @@ Test(config_refusals, listeners) {
          "f.yaml:11:14: `listeners[].address` is "
          "`unix:/"
          "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-         "x...`, which names no socket path of 1 to 107 bytes; write unix:/path\n"
-         "f.yaml:12:14: `listeners[].address` is ``, which has no port; write host:port such as "
+         "x...`, which names no socket path of 1 to 107 bytes; write unix:/path\n"},
+    };
+    world_refuses(rows, COUNT_OF(rows));
+}
+
+Test(config_refusals, listeners_without_an_address) {
+    static const struct refusal rows[] = {
+        {"listeners:\n"
+         "  - address: ''\n"
+         "  - {}\n"
+         "  - 3\n"
+         "  - {address: 1.2.3.4:5, adress: 1}\n" ROUTE,
+         "f.yaml:2:14: `listeners[].address` is ``, which has no port; write host:port such as "
          "127.0.0.1:8080, or unix:/path\n"
-         "f.yaml:13:5: `listeners[].address` is missing; add it\n"
-         "f.yaml:14:5: `listeners[]` is a single value, not a map; write a map such as {key: "
+         "f.yaml:3:5: `listeners[].address` is missing; add it\n"
+         "f.yaml:4:5: `listeners[]` is a single value, not a map; write a map such as {key: "
          "value}\n"
-         "f.yaml:15:26: unknown key `adress` in a listener; did you mean `address`?\n"},
+         "f.yaml:5:26: unknown key `adress` in a listener; did you mean `address`?\n"},
         {"listeners:\n"
          "  - address: 127.0.0.1:81\n"
          "  - address: 127.0.0.1:82\n"
