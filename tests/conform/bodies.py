@@ -282,7 +282,7 @@ def chunked_body(t, chunks):
 @row(
     "RFC 9112 7",
     "transfer coding names are case-insensitive",
-    cases=["Chunked", "CHUNKED", " chunked ", ", chunked"],
+    cases=["Chunked", "CHUNKED", " chunked "],
 )
 def chunked_case(t, coding):
     name = "".join(c for c in coding if c.isalnum()) + str(len(coding))

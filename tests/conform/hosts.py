@@ -100,7 +100,6 @@ GOOD_HOSTS = [
     "[::1]",
     "[::1]:8080",
     "[2001:db8::ff00:42:8329]",
-    "[v1.fe80]",
     "xn--bcher-kva.example",
     "under_score.test",
     "a-b.test",
