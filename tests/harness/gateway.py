@@ -32,7 +32,7 @@ def _die_with_parent():
 class Gateway:
     """One running process. `{port}` and `{admin}` in the configuration become free ports."""
 
-    def __init__(self, configuration, name="main", environment=None, folder=None):
+    def __init__(self, configuration, name="main", environment=None, folder=None, files=None):
         self.name = name
         self.own_folder = None if folder else tempfile.TemporaryDirectory(prefix="holdfast-test-")
         self.folder = pathlib.Path(folder or self.own_folder.name)
@@ -41,10 +41,13 @@ class Gateway:
         self.file = self.folder / f"{name}.yaml"
         self.log_file = self.folder / f"{name}.log"
         self.process = None
+        self.expected_status = 0
         self.environment = {**os.environ, **(environment or {})}
         sanitizer = f"log_path={self.folder / (name + '.sanitizer')}:exitcode=99"
         self.environment.setdefault("ASAN_OPTIONS", sanitizer)
         self.environment.setdefault("UBSAN_OPTIONS", f"print_stacktrace=1:{sanitizer}")
+        for other, content in (files or {}).items():
+            (self.folder / other).write_text(content)
         self.write(configuration)
 
     def write(self, configuration):

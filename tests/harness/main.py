@@ -68,17 +68,13 @@ def ended(gateway):
     troubles = []
     if not gateway.running():
         troubles.append(
-            f"gateway {gateway.name} died in the middle: status {gateway.process.poll()}\n{tail(gateway)}"
+            f"gateway {gateway.name} died in the middle: status {gateway.process.poll()}{rows.tail(gateway)}"
         )
     status = gateway.stop()
     if not troubles and status != 0:
-        troubles.append(f"gateway {gateway.name} ended with status {status}\n{tail(gateway)}")
+        troubles.append(f"gateway {gateway.name} ended with status {status}{rows.tail(gateway)}")
     if gateway.reports():
         troubles.append(f"gateway {gateway.name}, sanitizers:\n{gateway.reports()[:8000]}")
     if gateway.own_folder:
         gateway.own_folder.cleanup()
     return troubles
-
-
-def tail(gateway):
-    return "\n".join("    " + line for line in gateway.log().splitlines()[-15:])

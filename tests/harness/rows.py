@@ -6,7 +6,8 @@ import sys
 import time
 import traceback
 
-from harness.wire import Wrong
+from harness.gateway import Gateway
+from harness.wire import Peer, Wrong, upgrade
 
 ROWS = []
 
@@ -43,30 +44,49 @@ def row(source, sentence, cases=None, **options):
 
 
 class Context:
-    """What a row gets: the gateway it talks to, and every peer it opened, closed at its end."""
+    """What a row gets: the gateway it talks to, and every peer it opened and gateway it started, ended with it."""
 
     def __init__(self, gateway):
         self.gateway = gateway
         self.peers = []
+        self.started = []
+
+    def start(self, configuration, **how):
+        """A gateway of the row's own, which becomes the one it talks to."""
+        self.gateway = Gateway(configuration, **how)
+        self.started.append(self.gateway)
+        return self.gateway.start()
 
     def peer(self, address=None, **how):
-        from harness.wire import Peer
-
         peer = Peer(address or self.gateway.address, **how)
         self.peers.append(peer)
         return peer
 
-    def open(self, path="/echo", protocol=None, **how):
-        from harness.wire import upgrade
-
-        peer = self.peer()
+    def open(
+        self, path="/echo", protocol=None, address=None, source=None, receive_buffer=None, **how
+    ):
+        peer = self.peer(address, source=source, receive_buffer=receive_buffer)
         peer.send(upgrade(path, **how))
         peer.opened(protocol=protocol)
         return peer
 
     def done(self):
+        """Ends everything; what a gateway should not have done, as text (it ends with 0 unless told otherwise)."""
         for peer in self.peers:
             peer.close()
+        troubles = ""
+        for gateway in self.started:
+            status = gateway.stop()
+            if status != gateway.expected_status:
+                troubles += f"\n{gateway.name} ended with {status}\n{gateway.log()[-1500:]}"
+            troubles += gateway.reports()[:4000]
+            if gateway.own_folder:
+                gateway.own_folder.cleanup()
+        return troubles
+
+
+def tail(gateway):
+    return "".join(f"\n        | {line}" for line in gateway.log().splitlines()[-12:])
 
 
 def run_row(one, gateway):
@@ -76,12 +96,14 @@ def run_row(one, gateway):
     problem = None
     try:
         one.function(context, *one.arguments)
-    except Wrong as wrong:
+    except (Wrong, SystemExit) as wrong:
         problem = str(wrong)
     except Exception:  # a row's own bug, or a refused connection: told whole
         problem = traceback.format_exc(limit=-3)
-    finally:
-        context.done()
+    logs = "" if problem is None else "".join(tail(gateway) for gateway in context.started)
+    troubles = context.done()
+    if troubles or problem:
+        problem = (problem or "") + logs + troubles
     one.seconds = time.monotonic() - started
     if problem is None:
         return None
@@ -127,7 +149,7 @@ def run_rows(rows, gateways, jobs=24, first_only=False, out=sys.stdout):
 
     together = sorted((one for one in rows if not one.alone), key=lambda one: not one.slow)
     pool = concurrent.futures.ThreadPoolExecutor(jobs)
-    pending = {pool.submit(run_row, one, gateways[one.on]): one for one in together}
+    pending = {pool.submit(run_row, one, gateways.get(one.on)): one for one in together}
     for future in concurrent.futures.as_completed(pending):
         if future.cancelled():
             continue
@@ -139,5 +161,5 @@ def run_rows(rows, gateways, jobs=24, first_only=False, out=sys.stdout):
     pool.shutdown(cancel_futures=True)
     for one in rows:
         if one.alone and not (failed and first_only):
-            tell(one, run_row(one, gateways[one.on]))
+            tell(one, run_row(one, gateways.get(one.on)))
     return passed, failed

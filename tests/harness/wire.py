@@ -174,9 +174,15 @@ class Response:
 class Peer:
     """One TCP connection to the server under test. It keeps a short transcript for the report of a failure."""
 
-    def __init__(self, address, patience=PATIENCE):
+    def __init__(self, address, patience=PATIENCE, source=None, receive_buffer=None):
         self.patience = patience
-        self.sock = socket.create_connection(address, timeout=patience)
+        self.sock = socket.socket(socket.AF_INET)
+        self.sock.settimeout(patience)
+        if receive_buffer:  # before the connection is made, or its window is larger already
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if source:
+            self.sock.bind((source, 0))
+        self.sock.connect(address)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.data = bytearray()
         self.ended = False
