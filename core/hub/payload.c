@@ -17,24 +17,17 @@ enum {
 static_assert(sizeof(struct payload) == 16, "one cache line holds it and a small frame");
 static_assert(sizeof(struct payload) + HEAD_BYTES_MAX <= PAYLOAD_HEADROOM, "a head fits in front");
 
+static uint32_t bytes_reserve(struct arena *arena, uint32_t data_bytes, uint8_t **data);
 static uint32_t head_bytes(uint32_t data_bytes);
 static void head_write(uint8_t *target, uint8_t opcode, uint32_t data_bytes);
 static void payload_init(struct payload *payload, uint32_t data_start, uint8_t opcode,
                          uint32_t data_bytes);
 
 uint32_t payload_bytes(struct arena *arena, struct span bytes) {
-    uint32_t handle = arena_take(arena, sizeof(struct payload) + (uint64_t)bytes.length);
-    if (handle == 0) {
-        return 0;
-    }
-    struct payload *payload = payload_at(arena, handle);
-    *payload = (struct payload){.references = 1,
-                                .wire_bytes = bytes.length,
-                                .data_bytes = bytes.length,
-                                .wire_start = sizeof *payload,
-                                .kind = PAYLOAD_BYTES};
-    if (bytes.length > 0) {
-        memcpy(payload + 1, bytes.data, bytes.length);
+    uint8_t *target;
+    uint32_t handle = bytes_reserve(arena, bytes.length, &target);
+    if (handle != 0 && bytes.length > 0) {
+        memcpy(target, bytes.data, bytes.length);
     }
     return handle;
 }
@@ -49,6 +42,9 @@ uint32_t payload_frame(struct arena *arena, uint8_t opcode, struct span data) {
 }
 
 uint32_t payload_reserve(struct arena *arena, uint8_t opcode, uint32_t data_bytes, uint8_t **data) {
+    if (opcode == 0) {
+        return bytes_reserve(arena, data_bytes, data);
+    }
     uint32_t data_start = (uint32_t)sizeof(struct payload) + head_bytes(data_bytes);
     uint32_t handle = arena_take(arena, (uint64_t)data_start + data_bytes);
     if (handle == 0) {
@@ -57,6 +53,14 @@ uint32_t payload_reserve(struct arena *arena, uint8_t opcode, uint32_t data_byte
     payload_init(payload_at(arena, handle), data_start, opcode, data_bytes);
     *data = arena_at(arena, handle) + data_start;
     return handle;
+}
+
+void payload_trim(struct arena *arena, uint32_t handle, uint32_t data_bytes) {
+    struct payload *payload = payload_at(arena, handle);
+    check(payload->kind == PAYLOAD_BYTES);
+    check(data_bytes <= payload->data_bytes);
+    payload->data_bytes = data_bytes;
+    payload->wire_bytes = data_bytes;
 }
 
 uint32_t payload_adopt(struct arena *arena, uint32_t block, uint8_t opcode, uint32_t data_bytes) {
@@ -88,6 +92,22 @@ static void payload_init(struct payload *payload, uint32_t data_start, uint8_t o
                          .kind = opcode >= OPCODE_CONTROL ? PAYLOAD_CONTROL : PAYLOAD_MESSAGE,
                          .opcode = opcode};
     head_write((uint8_t *)payload + data_start - head, opcode, data_bytes);
+}
+
+// Raw bytes, without a frame head.
+static uint32_t bytes_reserve(struct arena *arena, uint32_t data_bytes, uint8_t **data) {
+    uint32_t handle = arena_take(arena, sizeof(struct payload) + (uint64_t)data_bytes);
+    if (handle == 0) {
+        return 0;
+    }
+    struct payload *payload = payload_at(arena, handle);
+    *payload = (struct payload){.references = 1,
+                                .wire_bytes = data_bytes,
+                                .data_bytes = data_bytes,
+                                .wire_start = sizeof *payload,
+                                .kind = PAYLOAD_BYTES};
+    *data = (uint8_t *)(payload + 1);
+    return handle;
 }
 
 static uint32_t head_bytes(uint32_t data_bytes) {

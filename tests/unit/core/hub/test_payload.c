@@ -85,6 +85,22 @@ Test(hub_payload, bytes_are_copied_as_they_are) {
     payload_drop(&test.arena, handle);
 }
 
+Test(hub_payload, reserved_bytes_are_cut_to_what_was_written) {
+    uint8_t *data;
+    uint32_t handle = payload_reserve(&test.arena, 0, 100, &data);
+    cr_assert_eq(payload_at(&test.arena, handle)->kind, PAYLOAD_BYTES);
+    cr_assert_eq(payload_wire(&test.arena, handle).length, 100);
+    memcpy(data, "written", 7);
+    payload_trim(&test.arena, handle, 7);
+    cr_assert(span_is(payload_wire(&test.arena, handle), "written"));
+    cr_assert(span_is(payload_data(&test.arena, handle), "written"));
+    payload_drop(&test.arena, handle);
+}
+
+Test(hub_payload, trimming_a_frame_is_our_bug, .signal = SIGABRT) {
+    payload_trim(&test.arena, payload_frame(&test.arena, 1, span_text("frame")), 2);
+}
+
 Test(hub_payload, the_last_reference_gives_the_block_back) {
     uint32_t handle = payload_frame(&test.arena, 2, span_text("shared"));
     for (uint32_t i = 0; i < 1000; i++) {
