@@ -109,10 +109,11 @@ static const struct fault *request_parse_version(struct span text, struct http_r
         !http_char_is(text.data[7], HTTP_CHAR_DIGIT)) {
         return fault_get(FAULT_request_line_malformed);
     }
-    if (text.data[5] != '1' || text.data[7] > '1') {
+    if (text.data[5] != '1') {
         return fault_get(FAULT_version_unsupported);
     }
-    request->version_minor = (uint8_t)(text.data[7] - '0');
+    // A higher minor version is read as the highest that we know (RFC 9110 2.5).
+    request->version_minor = text.data[7] == '0' ? 0 : 1;
     return NULL;
 }
 

@@ -42,6 +42,17 @@ Test(request, rfc_6455_example) {
     cr_assert_eq(request.field_count, 7);
 }
 
+Test(request, a_higher_minor_version_is_read_as_the_highest_known) { // RFC 9110 2.5
+    struct http_request request;
+    for (char minor = '2'; minor <= '9'; minor++) {
+        char head[64];
+        snprintf(head, sizeof head, "GET / HTTP/1.%c\r\nHost: a\r\n\r\n", minor);
+        http_test_parse(head, &request);
+        cr_assert_eq(request.version_minor, 1);
+        cr_assert(request.keep_alive);
+    }
+}
+
 Test(request, methods) {
     static const struct {
         const char *text;
