@@ -92,6 +92,7 @@ void conns_init(struct conns *conns, const struct conns_memory *memory, uint64_t
     conns->open_count = 0;
     conns->ping_payload = 0;
     conns->drain_over_ms = 0;
+    conns->wall_s = 0;
     conns->now_us = now_us;
     conns->now_ms = now_us / 1000;
     wheel_init(&conns->wheel, timer_at, conns, conns->now_ms);
@@ -103,6 +104,13 @@ void conns_turn(struct conns *conns, uint64_t now_us) {
     if (conns->ping_payload != 0) {
         payload_drop(conns->arena, conns->ping_payload);
         conns->ping_payload = 0;
+    }
+}
+
+void conns_set_date(struct conns *conns, uint64_t wall_ms) {
+    if (wall_ms / 1000 != conns->wall_s) {
+        conns->wall_s = wall_ms / 1000;
+        http_date_write(conns->wall_s, conns->date);
     }
 }
 
@@ -294,8 +302,17 @@ void conn_on_end(struct conns *conns, uint32_t index) {
     case CONN_REPLY: // a client may end its side behind a whole request and still read the answer
         conn_clear(conn, CONN_KEEP_ALIVE);
         return;
-    case CONN_BODY:
     case CONN_OPEN:
+        if (has_output) { // it may have ended its side alone: what was whole is still answered
+            conns->counters->close_codes_sent[WS_CLOSE_ABNORMAL - 1000]++;
+            conn_blame(conns, index, FAULT_peer_vanished);
+            conn_input_end_exchange(conns, index);
+            conn_move(conns, index, CONN_FLUSH);
+            return;
+        }
+        conn_kill(conns, index, FAULT_peer_vanished);
+        return;
+    case CONN_BODY:
         conn_kill(conns, index, FAULT_peer_vanished);
         return;
     case CONN_CLOSING:

@@ -24,6 +24,7 @@
 #include "core/base/trace.h"
 #include "core/base/wheel.h"
 #include "core/http/body.h"
+#include "core/http/date.h"
 #include "core/http/reply.h"
 #include "core/http/request.h"
 #include "core/http/upgrade.h"
@@ -151,6 +152,8 @@ struct conns {
     struct histogram *round_trip; // ns
     uint64_t now_ms;              // set by the owner at the start of each turn (conns_turn)
     uint64_t now_us;              // for the round trip only
+    uint64_t wall_s;              // what `date` says; 0: no clock was set, and no Date is sent
+    uint8_t date[HTTP_DATE_BYTES];
     uint32_t head_bytes_max;
     uint32_t handshake_ms;
     uint64_t jitter_seed; // spreads first pings and drains
@@ -179,6 +182,8 @@ void conns_init(struct conns *conns, const struct conns_memory *memory, uint64_t
 // The start of the owner's turn: the time of everything until the next one (monotonic,
 // microseconds).
 void conns_turn(struct conns *conns, uint64_t now_us);
+// The time of day for the Date field of replies (RFC 9110 6.6.1), in milliseconds since 1970 UTC.
+void conns_set_date(struct conns *conns, uint64_t wall_ms);
 
 static inline struct conn *conn_at(const struct conns *conns, uint32_t index) {
     return (struct conn *)pool_at(&conns->pool, index);
@@ -240,7 +245,8 @@ void conn_upgrade(struct conns *conns, uint32_t index, uint16_t settings, struct
 void conn_refuse(struct conns *conns, uint32_t index, struct http_refusal *refusal);
 // Answers it; the same two fields are filled in here.
 void conn_reply(struct conns *conns, uint32_t index, struct http_reply *reply);
-// Asks for the body, up to `bytes_max`; 100 Continue is sent when the client expects it.
+// Asks for the body, up to `bytes_max`; 100 Continue is sent when the client expects it. A body
+// announced larger is refused at once.
 void conn_collect(struct conns *conns, uint32_t index, uint32_t bytes_max);
 enum conn_send_result { CONN_SENT_QUEUED, CONN_SENT_DROPPED, CONN_SENT_CLOSED };
 // Queues one message payload (takes a reference of its own) under the route's policy; ignored

@@ -66,8 +66,13 @@ void conn_exchange_end(struct conns *conns, uint32_t index, bool has_unread) {
     conn_input_end_exchange(conns, index);
 }
 
+static struct span date_of(const struct conns *conns) {
+    return conns->wall_s == 0 ? span_empty() : span_make(conns->date, HTTP_DATE_BYTES);
+}
+
 static bool refusal_queue(struct conns *conns, uint32_t index, struct http_refusal *refusal) {
     uint8_t bytes[REPLY_BYTES_MAX];
+    refusal->date = date_of(conns);
     uint32_t length =
         http_refusal_write(refusal, (struct span_mut){.data = bytes, .length = sizeof bytes});
     check(length > 0);
@@ -131,6 +136,7 @@ void conn_reply(struct conns *conns, uint32_t index, struct http_reply *reply) {
     }
     reply->keep_alive = conn_has(conn, CONN_KEEP_ALIVE);
     reply->is_head = conn_has(conn, CONN_METHOD_HEAD);
+    reply->date = date_of(conns);
     uint8_t *data;
     uint32_t room = REPLY_BYTES_MAX + reply->body.length;
     uint32_t payload = payload_reserve(conns->arena, 0, room, &data);
@@ -184,6 +190,10 @@ void conn_collect(struct conns *conns, uint32_t index, uint32_t bytes_max) {
     struct conn_input *input = conn_input_find(conns, index);
     check(input != NULL);
     input->http.body_bytes_max = bytes_max;
+    if (input->http.body.remaining > bytes_max) { // known before a byte of it, and before a 100
+        conn_refuse_fault(conns, index, fault_get(FAULT_body_too_large));
+        return;
+    }
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     if (input->http.expects_continue && !http_body_is_done(&input->http.body) &&
         !conn_put(conns, index, payload_bytes(conns->arena, span_text(go_on)))) {

@@ -108,6 +108,7 @@ uint32_t http_refusal_write(const struct http_refusal *refusal, struct span_mut 
         .status = fault->http_status,
         .keep_alive = refusal->keep_alive,
         .is_head = refusal->is_head,
+        .date = refusal->date,
         .content_type = span_text("text/plain; charset=utf-8"),
         .body = span_make(text, length + 1),
     };

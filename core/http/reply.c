@@ -103,6 +103,9 @@ uint32_t http_reply_write_head(const struct http_reply *reply, uint64_t body_byt
     if (reply->content_type.length > 0) {
         reply_put_field(&writer, "Content-Type", reply->content_type);
     }
+    if (reply->date.length > 0 && reply->status >= 200) {
+        reply_put_field(&writer, "Date", reply->date);
+    }
     if (!reply->omits_length && !reply_has_no_body(reply->status)) {
         reply_put_text(&writer, "Content-Length: ");
         reply_put_number(&writer, body_bytes);

@@ -17,6 +17,7 @@ struct http_reply {
     bool is_head;             // answer to HEAD: Content-Length without the body
     bool omits_length;        // 101, or a stream that ends with the connection
     struct span content_type; // empty: none
+    struct span date;         // of the Date field, IMF-fixdate (http/date.h); empty: none
     struct span body;
     struct http_reply_field fields[12];
     uint32_t field_count;
@@ -38,6 +39,7 @@ struct http_refusal {
     const char *allow;      // for 405, e.g. "GET, POST"; else NULL
     uint32_t retry_after_s; // for 429 and 503, already jittered; 0 = none
     struct span origin;     // allowed Origin to echo as Access-Control-Allow-Origin, or empty
+    struct span date;       // as in struct http_reply
     bool keep_alive;
     bool is_head;
 };
