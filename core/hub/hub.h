@@ -27,25 +27,45 @@ struct hub_subscription { // 32 bytes, pooled
 struct hub_message { // 32 bytes, pooled: one message waiting for its fan-out on this worker
     uint32_t payloads[HUB_FORM_COUNT]; // 0 = that form was not needed
     uint32_t next;
-    uint32_t sequence; // of the channel on this worker
-    uint64_t except; // subscriber + 1 that must not get it (echo_self: false), with its generation
-                     // above bit 32; 0 = none
+    uint32_t sequence; // of the channel on this worker; those that wait are consecutive
+    uint64_t except; // low half: subscriber + 1 that must not get it (echo_self: false), 0 = none;
+                     // the high half is not looked at. A worker that must tell one user of an index
+                     // from the next puts its generation into the upper bits of the subscriber
     uint32_t spare;
 };
 
-struct hub_channel { // 64 bytes, pooled; the name in an arena block
+struct hub_channel { // 64 bytes, pooled
     struct table_link link;
-    uint32_t name_block;
+    uint32_t name; // up to HUB_NAME_SHORT_BYTES_MAX: an element of the subscriptions' pool, so that
+                   // a channel costs 96 bytes; longer: an arena block
     uint32_t first, last; // subscriptions, newest last
     uint32_t subscriber_count;
     uint32_t form_count[HUB_FORM_COUNT];  // subscribers by form
     uint32_t message_first, message_last; // waiting messages, oldest first
     uint32_t sequence;                    // of the newest message
-    uint32_t cursor;    // next subscription of the fan-out in progress, 0 = none in progress
+    uint32_t cursor;    // next subscription of the fan-out in progress, 0 = all were visited
     uint32_t job_next;  // list of channels with work
-    uint16_t job_count; // messages the fan-out in progress carries
+    uint32_t key;       // differs from any other channel's that had this index
+    uint16_t job_count; // messages the fan-out in progress carries, 0 = none in progress
     uint8_t name_bytes;
-    uint8_t has_job;
+    uint8_t has_job; // in the list
+    uint32_t spare;
+};
+
+enum {
+    HUB_BURST_MAX = 64, // messages that one fan-out carries at most
+    HUB_NAME_SHORT_BYTES_MAX = 32,
+};
+
+struct hub_burst { // what the fan-out at the head of the list carries, laid out for its deliveries
+    uint32_t channel; // 0 = none laid out
+    uint32_t count;
+    uint32_t sequence;       // of its first message
+    uint32_t delivery_count; // since this channel had its turn
+    uint32_t has_except;
+    uint32_t payloads[HUB_FORM_COUNT][HUB_BURST_MAX];
+    uint32_t excepts[HUB_BURST_MAX];
+    uint32_t chosen[HUB_BURST_MAX]; // the present delivery's, where it does not get all
 };
 
 struct hub {
@@ -55,14 +75,20 @@ struct hub {
     struct arena *arena;
     struct table names;
     uint32_t job_first, job_last; // channels with waiting messages
+    uint64_t subscription_count;
+    uint64_t name_bytes; // of the long ones' blocks
+    struct hub_burst burst;
 };
 
+// The pools' elements: struct hub_channel, hub_subscription and hub_message. `buckets`:
+// table_book_bytes of the channels' limit. `key`: random, as table_init.
 void hub_init(struct hub *hub, struct pool *channels, struct pool *subscriptions,
               struct pool *messages, struct arena *arena, struct memory buckets,
               const uint64_t key[2]);
 
 enum hub_join_result { HUB_JOINED, HUB_JOINED_FIRST, HUB_ALREADY, HUB_REFUSED };
-// Subscribes. *owner_head is the head of the subscriber's list (0 = none), updated. JOINED_FIRST:
+// Subscribes. `subscriber`: below UINT32_MAX. *owner_head is the head of the subscriber's list (0 =
+// none), updated. JOINED_FIRST:
 // the channel had no subscriber here before (the worker announces interest to the home). ALREADY:
 // it was subscribed. REFUSED: a pool or the arena is exhausted; nothing changed.
 enum hub_join_result hub_join(struct hub *hub, struct span name, uint32_t subscriber,
@@ -80,6 +106,7 @@ uint32_t hub_channel_find(const struct hub *hub, struct span name); // index or 
 static inline struct hub_channel *hub_channel_at(const struct hub *hub, uint32_t index) {
     return (struct hub_channel *)pool_at(hub->channels, index);
 }
+// Valid until the next call that may end the channel (leave, fan-out).
 struct span hub_channel_name(const struct hub *hub, uint32_t index);
 
 // Queues a message for the fan-out on this channel: payloads by form, each taking a reference of
@@ -91,11 +118,13 @@ bool hub_post(struct hub *hub, uint32_t channel, const uint32_t payloads[HUB_FOR
 
 struct hub_delivery {
     uint32_t subscriber;
-    uint32_t channel;
-    uint32_t count;           // payloads for this subscriber, in order
-    const uint32_t *payloads; // handles, borrowed until the next hub_fanout_next
+    uint32_t channel; // index
+    uint32_t key;   // for outbox_put_message: an index may pass to another channel while a message
+                    // of the first still waits in an outbox
+    uint32_t count; // payloads for this subscriber, in order, at least 1
+    const uint32_t *payloads; // handles, borrowed until the next hub_fanout_next, whatever else is
+                              // called meanwhile
 };
-enum { HUB_BURST_MAX = 64 }; // messages that one fan-out carries at most
 // Yields the next delivery of the fan-outs in progress, or false when no channel has work. A
 // fan-out carries all messages that wait on its channel when it starts (at most HUB_BURST_MAX);
 // subscribers that join or leave meanwhile neither miss nor double anything they should have. The
@@ -103,8 +132,9 @@ enum { HUB_BURST_MAX = 64 }; // messages that one fan-out carries at most
 // fan-out of more than SENDS_IDLE_MAX deliveries goes behind the others.
 bool hub_fanout_next(struct hub *hub, struct hub_delivery *delivery);
 bool hub_has_work(const struct hub *hub);
-// Hint: asks the cache for the next subscription's memory, and returns its subscriber (UINT32_MAX:
-// none) so that the caller can ask for the connection's.
+// Hint, after hub_fanout_next: the subscriber of the next delivery (UINT32_MAX: not known yet), so
+// that the caller can ask the cache for its connection; asks for the subscription after it.
 uint32_t hub_fanout_peek(const struct hub *hub);
-// Bytes of memory held by channels and subscriptions, for the memory report.
+// Bytes of memory held by channels, their names and table, and subscriptions, for the memory
+// report.
 uint64_t hub_bytes(const struct hub *hub);
