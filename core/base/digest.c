@@ -25,6 +25,28 @@ static void store_big_32(uint8_t *bytes, uint32_t value) {
     }
 }
 
+// One round over a, b, c, d, e = v[0] to v[4].
+static inline void sha1_round(uint32_t v[5], uint32_t mixed, uint32_t word) {
+    uint32_t next = rotate_left_32(v[0], 5) + mixed + v[4] + word;
+    v[4] = v[3];
+    v[3] = v[2];
+    v[2] = rotate_left_32(v[1], 30);
+    v[1] = v[0];
+    v[0] = next;
+}
+
+static inline uint32_t sha1_choose(const uint32_t v[5]) {
+    return v[3] ^ (v[1] & (v[2] ^ v[3]));
+}
+
+static inline uint32_t sha1_parity(const uint32_t v[5]) {
+    return v[1] ^ v[2] ^ v[3];
+}
+
+static inline uint32_t sha1_majority(const uint32_t v[5]) {
+    return (v[1] & v[2]) | (v[3] & (v[1] | v[2]));
+}
+
 static void sha1_block(uint32_t state[5], const uint8_t *block) {
     uint32_t words[80];
     for (uint32_t i = 0; i < 16; i++) {
@@ -33,34 +55,22 @@ static void sha1_block(uint32_t state[5], const uint8_t *block) {
     for (uint32_t i = 16; i < 80; i++) {
         words[i] = rotate_left_32(words[i - 3] ^ words[i - 8] ^ words[i - 14] ^ words[i - 16], 1);
     }
-    uint32_t a = state[0], b = state[1], c = state[2], d = state[3], e = state[4];
-    for (uint32_t i = 0; i < 80; i++) {
-        uint32_t mixed, constant;
-        if (i < 20) {
-            mixed = (b & c) | (~b & d);
-            constant = 0x5a827999;
-        } else if (i < 40) {
-            mixed = b ^ c ^ d;
-            constant = 0x6ed9eba1;
-        } else if (i < 60) {
-            mixed = (b & c) | (b & d) | (c & d);
-            constant = 0x8f1bbcdc;
-        } else {
-            mixed = b ^ c ^ d;
-            constant = 0xca62c1d6;
-        }
-        uint32_t next = rotate_left_32(a, 5) + mixed + e + constant + words[i];
-        e = d;
-        d = c;
-        c = rotate_left_32(b, 30);
-        b = a;
-        a = next;
+    uint32_t v[5] = {state[0], state[1], state[2], state[3], state[4]};
+    for (uint32_t i = 0; i < 20; i++) {
+        sha1_round(v, sha1_choose(v), words[i] + 0x5a827999);
     }
-    state[0] += a;
-    state[1] += b;
-    state[2] += c;
-    state[3] += d;
-    state[4] += e;
+    for (uint32_t i = 20; i < 40; i++) {
+        sha1_round(v, sha1_parity(v), words[i] + 0x6ed9eba1);
+    }
+    for (uint32_t i = 40; i < 60; i++) {
+        sha1_round(v, sha1_majority(v), words[i] + 0x8f1bbcdc);
+    }
+    for (uint32_t i = 60; i < 80; i++) {
+        sha1_round(v, sha1_parity(v), words[i] + 0xca62c1d6);
+    }
+    for (uint32_t i = 0; i < 5; i++) {
+        state[i] += v[i];
+    }
 }
 
 void sha1_digest(struct span input, uint8_t digest[SHA1_BYTES]) {

@@ -51,7 +51,9 @@ void pool_init(struct pool *pool, uint32_t element_bytes, uint32_t limit, struct
 // Index of an element whose content is undefined, or 0 when the limit is reached (counted in
 // refused_count). O(1). Steps in use are filled before others are touched.
 uint32_t pool_take(struct pool *pool);
-// The element must be taken. Its first 4 bytes are overwritten. O(1).
+// The element must be taken. Its first 4 bytes are overwritten; the others can still be read, so
+// that a generation kept there tells a stale handle, until the element is taken again or its step
+// is released and reads as zeros. O(1).
 void pool_give(struct pool *pool, uint32_t index);
 // A generation for the element just taken: unique among the last 2^32 takes, never 0.
 uint32_t pool_generation_next(struct pool *pool);

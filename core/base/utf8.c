@@ -109,6 +109,17 @@ static uint32_t utf8_ascii_bytes(struct span bytes) {
     return at;
 }
 
+// For 8 to 64 bytes: most messages are short and ASCII.
+static bool utf8_is_ascii_short(struct span bytes) {
+    uint64_t all, word;
+    memcpy(&all, bytes.data + bytes.length - 8, 8);
+    for (uint32_t at = 0; at + 8 < bytes.length; at += 8) {
+        memcpy(&word, bytes.data + at, 8);
+        all |= word;
+    }
+    return (all & 0x8080808080808080) == 0;
+}
+
 // Whole characters from here on. Below 16 bytes vectors do not pay.
 static bool utf8_blocks(struct span bytes) {
 #if defined(__x86_64__)
@@ -147,6 +158,9 @@ bool utf8_feed(uint8_t *state, struct span bytes) {
         return *state != UTF8_REJECT;
     }
     struct span rest = span_from(bytes, at);
+    if (rest.length >= 8 && rest.length <= 64 && utf8_is_ascii_short(rest)) {
+        return true;
+    }
     uint32_t whole = rest.length - utf8_unfinished_bytes(rest);
     if (!utf8_blocks(span_first(rest, whole))) {
         *state = UTF8_REJECT;

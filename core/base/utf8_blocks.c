@@ -81,12 +81,9 @@ AVX2 static inline __m256i unfinished_32(__m256i block) {
     return _mm256_subs_epu8(block, load_32(whole_max));
 }
 
-// Non-zero where `block`, which follows `before`, has an error.
-AVX2 static inline __m256i errors_32(__m256i before, __m256i block) {
-    __m256i bridge = _mm256_permute2x128_si256(before, block, 0x21);
-    __m256i back_1 = _mm256_alignr_epi8(block, bridge, 15);
-    __m256i back_2 = _mm256_alignr_epi8(block, bridge, 14);
-    __m256i back_3 = _mm256_alignr_epi8(block, bridge, 13);
+// Non-zero where `block` has an error; back_n holds the bytes n before each of its bytes.
+AVX2 static inline __m256i errors_32(__m256i block, __m256i back_1, __m256i back_2,
+                                     __m256i back_3) {
     __m256i a = _mm256_shuffle_epi8(load_32(before_high), high_nibbles_32(back_1));
     __m256i b =
         _mm256_shuffle_epi8(load_32(before_low), _mm256_and_si256(back_1, _mm256_set1_epi8(0x0f)));
@@ -99,8 +96,33 @@ AVX2 static inline __m256i errors_32(__m256i before, __m256i block) {
     return _mm256_xor_si256(must, kinds);
 }
 
+// The same for a block in a register and the one before it.
+AVX2 static inline __m256i errors_after_32(__m256i before, __m256i block) {
+    __m256i bridge = _mm256_permute2x128_si256(before, block, 0x21);
+    return errors_32(block, _mm256_alignr_epi8(block, bridge, 15),
+                     _mm256_alignr_epi8(block, bridge, 14), _mm256_alignr_epi8(block, bridge, 13));
+}
+
 AVX2 static inline bool is_ascii_32(__m256i block) {
     return _mm256_movemask_epi8(block) == 0;
+}
+
+// The rest of 1 to 31 bytes, where `before` is the whole block that ends there. Returns its errors.
+AVX2 static inline __m256i errors_of_rest_32(__m256i before, struct span bytes, uint32_t rest) {
+    const uint8_t *end = bytes.data + bytes.length;
+    if (bytes.length >= BLOCK_BYTES + 3) {
+        // The last 32 bytes again, so that nothing is copied: what was right stays right.
+        __m256i block = load_32(end - 32);
+        if (is_ascii_32(block)) {
+            return unfinished_32(before);
+        }
+        __m256i errors = errors_32(block, load_32(end - 33), load_32(end - 34), load_32(end - 35));
+        return _mm256_or_si256(errors, unfinished_32(block));
+    }
+    // Zeros behind the end, so that a character that does not end there is an error.
+    uint8_t padded[BLOCK_BYTES] = {0};
+    memcpy(padded, end - rest, rest);
+    return errors_after_32(before, load_32(padded));
 }
 
 AVX2 bool utf8_blocks_avx2(struct span bytes) {
@@ -114,28 +136,22 @@ AVX2 bool utf8_blocks_avx2(struct span bytes) {
         if (is_ascii_32(_mm256_or_si256(first, second))) {
             errors = _mm256_or_si256(errors, unfinished_32(before));
         } else {
-            errors = _mm256_or_si256(errors, errors_32(before, first));
-            errors = _mm256_or_si256(errors, errors_32(first, second));
+            errors = _mm256_or_si256(errors, errors_after_32(before, first));
+            errors = _mm256_or_si256(errors, errors_after_32(first, second));
         }
         before = second;
     }
-    while (at < bytes.length) {
-        uint32_t left = bytes.length - at;
-        __m256i block;
-        if (left >= BLOCK_BYTES) {
-            block = load_32(data + at);
-            left = BLOCK_BYTES;
-        } else {
-            // Zeros behind the end, so that a character that does not end there is an error.
-            uint8_t padded[BLOCK_BYTES] = {0};
-            memcpy(padded, data + at, left);
-            block = load_32(padded);
-        }
-        errors = _mm256_or_si256(errors, errors_32(before, block));
+    if (bytes.length - at >= BLOCK_BYTES) {
+        __m256i block = load_32(data + at);
+        errors = _mm256_or_si256(errors, errors_after_32(before, block));
         before = block;
-        at += left;
+        at += BLOCK_BYTES;
     }
-    errors = _mm256_or_si256(errors, unfinished_32(before));
+    if (at < bytes.length) {
+        errors = _mm256_or_si256(errors, errors_of_rest_32(before, bytes, bytes.length - at));
+    } else {
+        errors = _mm256_or_si256(errors, unfinished_32(before));
+    }
     return _mm256_testz_si256(errors, errors) != 0;
 }
 
