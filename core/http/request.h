@@ -20,11 +20,12 @@ enum http_scan_result { HTTP_SCAN_NEED_MORE, HTTP_SCAN_DONE, HTTP_SCAN_FAULT };
 
 // `bytes` is everything received since the head began (it may move between calls; it only grows).
 // On DONE *head_bytes is the length of the head including its last CRLF CRLF; bytes behind it are
-// the next thing. Fails fast: a bare CR or LF, a NUL, a TLS record or HTTP/2 preface at the start,
-// any other control character, a request line longer than METHOD_BYTES_MAX + TARGET_BYTES_MAX and
-// its version, or than head_bytes_max (414), a head longer than head_bytes_max (431), also while it
-// is unfinished. The answer does not depend on how the bytes were cut. One empty line before the
-// request line is skipped (RFC 9112 2.2) and is part of the head.
+// the next thing. Fails fast, also while the head is unfinished: a bare CR or LF, a NUL or another
+// control character, a TLS record or HTTP/2 preface at the start, anything wrong with a complete
+// request line, a request line longer than METHOD_BYTES_MAX + TARGET_BYTES_MAX and its version, or
+// than head_bytes_max (414), a head longer than head_bytes_max (431). The answer does not depend on
+// how the bytes were cut. One empty line before the request line is skipped (RFC 9112 2.2) and is
+// part of the head.
 enum http_scan_result http_scan_feed(struct http_scan *scan, struct span bytes,
                                      uint32_t head_bytes_max, uint32_t *head_bytes,
                                      const struct fault **fault);

@@ -2,7 +2,7 @@
 // only a CR at the very end of the bytes is looked at again.
 #include "core/base/check.h"
 #include "core/http/chars.h"
-#include "core/http/request.h"
+#include "core/http/line.h"
 
 #include "core/base/pure.h"
 
@@ -29,14 +29,13 @@ static enum http_scan_result scan_line(struct http_scan *scan, struct span bytes
     if (!scan_is_in_request_line(scan, bytes)) {
         return line.length == 0 ? HTTP_SCAN_DONE : HTTP_SCAN_NEED_MORE;
     }
-    if (line.length == 0 && scan->line_start != 0) {
-        return scan_fail(scan, bytes, fault);
+    if (line.length == 0 && scan->line_start == 0) {
+        return HTTP_SCAN_NEED_MORE;
     }
-    if (span_is(line, "PRI * HTTP/2.0")) {
-        *fault = fault_get(FAULT_http2_preface);
-        return HTTP_SCAN_FAULT;
-    }
-    return HTTP_SCAN_NEED_MORE;
+    struct http_request request;
+    http_request_init(&request);
+    *fault = http_line_parse(line, &request);
+    return *fault == NULL ? HTTP_SCAN_NEED_MORE : HTTP_SCAN_FAULT;
 }
 
 // The bytes are used up within a line, or at the limit.

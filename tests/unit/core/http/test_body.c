@@ -141,7 +141,9 @@ Test(body, chunked) {
     expect_chunked("a\r\n0123456789\r\nA\r\n0123456789\r\n0\r\n\r\n", "01234567890123456789", "");
     expect_chunked("0000005\r\nhello\r\n000\r\n\r\n", "hello", "\r\n");
     expect_chunked("5;a=b\r\nhello\r\n0;c\r\n\r\n", "hello", "");
-    expect_chunked("5 ; a = \"b;\tc\"\r\nhello\r\n0\t;\r\n\r\n", "hello", "");
+    expect_chunked("5 ; a = \"b;\tc\"\r\nhello\r\n0\t;d\r\n\r\n", "hello", "");
+    expect_chunked("5;a;b=c\t;\td ;e= \"\\\"\\\\;\" ;f=\"\";g\r\nhello\r\n0;h=i;j\r\n\r\n", "hello",
+                   "");
     expect_chunked("5\r\n0\r\n\r\n\r\n0\r\n\r\n", "0\r\n\r\n", "");
     expect_chunked("1\r\nx\r\n0\r\nA: b\r\nC-D:\te \r\nE:\r\n\r\n", "x", "y");
 }
@@ -161,6 +163,26 @@ Test(body, chunked_and_malformed) {
     MALFORMED("5\r\rhello\r\n");
     MALFORMED("5\0\r\nhello\r\n");
     MALFORMED("5,a\r\nhello\r\n");
+    MALFORMED("5;\r\nhello\r\n");
+    MALFORMED("5;;a\r\nhello\r\n");
+    MALFORMED("5; \r\nhello\r\n");
+    MALFORMED("5;=b\r\nhello\r\n");
+    MALFORMED("5;a \r\nhello\r\n");
+    MALFORMED("5;a b\r\nhello\r\n");
+    MALFORMED("5;a,b\r\nhello\r\n");
+    MALFORMED("5;a=\r\nhello\r\n");
+    MALFORMED("5;a= \r\nhello\r\n");
+    MALFORMED("5;a=;b\r\nhello\r\n");
+    MALFORMED("5;a=b \r\nhello\r\n");
+    MALFORMED("5;a=b c\r\nhello\r\n");
+    MALFORMED("5;a=b=c\r\nhello\r\n");
+    MALFORMED("5;a=b\"c\"\r\nhello\r\n");
+    MALFORMED("5;\"a\"\r\nhello\r\n");
+    MALFORMED("5;a=\"b\r\nhello\r\n");
+    MALFORMED("5;a=\"b\\\r\nhello\r\n");
+    MALFORMED("5;a=\"b\"c\r\nhello\r\n");
+    MALFORMED("5;a=\"b\" \r\nhello\r\n");
+    MALFORMED("5;a=\"\0\"\r\nhello\r\n");
     MALFORMED("5;a\nhello\r\n");
     MALFORMED("5;a\rb\r\nhello\r\n");
     MALFORMED("5;\0\r\nhello\r\n");

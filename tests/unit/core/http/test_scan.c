@@ -117,7 +117,18 @@ Test(scan, other_protocols_are_named) {
     expect_fault(BYTES("\x16G"), FAULT_request_line_malformed);
     expect_fault(BYTES("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), FAULT_http2_preface);
     expect_fault(BYTES("\r\nPRI * HTTP/2.0\r\n"), FAULT_http2_preface);
-    expect_done("PRI * HTTP/2.1\r\n\r\n", "");
+    expect_fault(BYTES("PRI * HTTP/2.1\r\n"), FAULT_version_unsupported);
+}
+
+Test(scan, a_complete_request_line_is_judged_at_once) {
+    expect_fault(BYTES("GET /\r\n"), FAULT_request_line_malformed);
+    expect_fault(BYTES("EHLO example.com\r\n"), FAULT_request_line_malformed);
+    expect_fault(BYTES("SSH-2.0-OpenSSH_9.2\r\n"), FAULT_request_line_malformed);
+    expect_fault(BYTES("\r\n*1\r\n$4\r\nPING\r\n"), FAULT_request_line_malformed);
+    expect_fault(BYTES("GET / HTTP/2.1\r\n"), FAULT_version_unsupported);
+    expect_fault(BYTES("GET /#a HTTP/1.1\r\n"), FAULT_target_malformed);
+    expect_fault(BYTES("CONNECT a:80 HTTP/1.1\r\n"), FAULT_method_unknown);
+    expect_fault(BYTES("GET  / HTTP/1.1\r\n\n"), FAULT_request_line_malformed);
 }
 
 // A head of `bytes` bytes: a short request line, then one long field.
@@ -168,8 +179,10 @@ Test(scan, request_line_limit_at_its_edges) {
     enum { MAX = METHOD_BYTES_MAX + 1 + TARGET_BYTES_MAX + 9 };
     static char text[MAX + 16];
     for (uint32_t bytes = MAX - 1; bytes <= MAX + 1; bytes++) {
-        memset(text, 'a', sizeof text);
-        memcpy(text + bytes, "\r\n\r\n", 4);
+        memset(text, '/', sizeof text);
+        memset(text, 'M', METHOD_BYTES_MAX);
+        text[METHOD_BYTES_MAX] = ' ';
+        memcpy(text + bytes - 9, " HTTP/1.1\r\n\r\n", 13);
         struct span head = span_make(text, bytes + 4);
         struct outcome whole = scan_whole(head, HEADER_BYTES_MAX);
         if (bytes <= MAX) {

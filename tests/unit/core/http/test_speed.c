@@ -30,36 +30,41 @@ static uint64_t now_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+// The cheapest of some batches, in nanoseconds per round.
+#define SPEED(result, round)                                                                       \
+    do {                                                                                           \
+        result = UINT64_MAX;                                                                       \
+        for (int batch = 0; batch < BATCHES; batch++) {                                            \
+            uint64_t start = now_ns();                                                             \
+            for (int i = 0; i < ROUNDS; i++) {                                                     \
+                round;                                                                             \
+            }                                                                                      \
+            uint64_t spent = (now_ns() - start) / ROUNDS;                                          \
+            result = spent < result ? spent : result;                                              \
+        }                                                                                          \
+    } while (0)
+
 Test(speed, a_browsers_upgrade) {
-    enum { ROUNDS = 20000 };
+    enum { BATCHES = 20, ROUNDS = 500 };
     static struct http_request request;
     struct span bytes = span_make(browser, sizeof browser - 1);
+    struct span key;
     uint8_t reply[512];
-    uint64_t spent[4] = {0};
-    for (int i = 0; i < ROUNDS; i++) {
-        uint64_t start = now_ns();
+    struct span_mut target = {.data = reply, .length = sizeof reply};
+    uint64_t scan_ns, parse_ns, check_ns, reply_ns;
+    SPEED(scan_ns, {
         struct http_scan scan = {0};
         uint32_t head_bytes = 0;
         const struct fault *fault = NULL;
         cr_assert_eq(http_scan_feed(&scan, bytes, 8192, &head_bytes, &fault), HTTP_SCAN_DONE);
-        uint64_t scanned = now_ns();
-        cr_assert_null(http_request_parse(bytes, &request));
-        uint64_t parsed = now_ns();
-        struct span key;
-        cr_assert(http_wants_websocket(&request));
-        cr_assert_null(http_upgrade_check(&request, &key));
-        uint64_t checked = now_ns();
-        struct span_mut target = {.data = reply, .length = sizeof reply};
-        cr_assert_gt(http_reply_write_switching(key, span_empty(), span_empty(), target), 0);
-        spent[0] += scanned - start;
-        spent[1] += parsed - scanned;
-        spent[2] += checked - parsed;
-        spent[3] += now_ns() - checked;
-    }
+    });
+    SPEED(parse_ns, cr_assert_null(http_request_parse(bytes, &request)));
+    SPEED(check_ns, cr_assert_null(http_upgrade_check(&request, &key)));
+    SPEED(reply_ns,
+          cr_assert_gt(http_reply_write_switching(key, span_empty(), span_empty(), target), 0));
     fprintf(stderr, "%u bytes: scan %lu ns, parse %lu ns, check %lu ns, 101 %lu ns\n",
-            (unsigned)bytes.length, spent[0] / ROUNDS, spent[1] / ROUNDS, spent[2] / ROUNDS,
-            spent[3] / ROUNDS);
-    cr_assert_lt((spent[0] + spent[1] + spent[2]) / ROUNDS, 100000);
+            (unsigned)bytes.length, scan_ns, parse_ns, check_ns, reply_ns);
+    cr_assert_lt(scan_ns + parse_ns + check_ns, 100000);
 }
 
 Test(speed, one_byte_at_a_time_is_linear) {
