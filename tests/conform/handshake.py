@@ -146,6 +146,15 @@ def version_major(t, version):
 
 
 @row(
+    "RFC 9110 2.5",
+    "a higher minor version SHOULD be processed as the highest that the recipient knows",
+    cases=["HTTP/1.2", "HTTP/1.9"],
+)
+def version_minor(t, version):
+    opened(t, upgrade(version=version))
+
+
+@row(
     "RFC 9112 2.3",
     'HTTP-version = HTTP-name "/" DIGIT "." DIGIT, case-sensitive',
     cases=[

@@ -277,7 +277,7 @@ def large_message_behind_the_get(t):
 )
 def frames_behind_a_refusal(t, path, status):
     peer = t.peer()
-    peer.send(upgrade(path, body=text("not a frame")))
+    peer.send(upgrade(path, body=text("not a frame") + b"\r\n\r\n"))
     answered(peer, status, after=False)
     left = peer.rest()  # whatever the server makes of the bytes, it is HTTP
     if left and not left.startswith(b"HTTP/1.1 4"):
