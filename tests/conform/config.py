@@ -32,8 +32,8 @@ routes:
   - {path: "/rooms/{user}", channels: {subscribe: ["user.{user}"], allow: ["room.*", "exact"], publish: "user.{user}"}}
   - {path: "/guarded/{room}", channels: {subscribe: ["guarded.{room}"], publish: "guarded.{room}"}, origins: ["https://app.example.com"]}
   - {path: "/post/{room}", channels: {subscribe: ["post.{room}"], publish: "post.{room}"}, limits: {message: 1000B}}
+  - {path: "/two/{a}/fixed", echo: {}, subprotocols: [fixed]}
   - {path: "/two/{a}/{b}", echo: {}, subprotocols: [two]}
-  - {path: "/two/{a}/fixed", echo: {}, subprotocols: [never]}
   - {path: "/order/first", echo: {}, subprotocols: [first]}
   - {path: "/order/{any}", echo: {}, subprotocols: [any]}
   - {path: "/slash/", echo: {}}
@@ -54,7 +54,7 @@ routes:
   - {path: /echo, echo: {}}
   - {path: /idle, echo: {}, limits: {idle: 500ms}}
   - {path: /age, echo: {}, limits: {age: 600ms}}
-  - {path: /ping, echo: {}, keepalive: {ping: 200ms, pong: 300ms}}
+  - {path: /ping, echo: {}, keepalive: {ping: 300ms, pong: 250ms}}
   - {path: "/chat/{room}", channels: {subscribe: ["chat.{room}"], publish: "chat.{room}"}}
 """
 

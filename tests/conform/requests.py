@@ -128,7 +128,7 @@ def path_equal(t, path):
 
 ROUTES = {
     "two": ("/two/x/y", "two"),
-    "first-match-wins": ("/two/x/fixed", "two"),
+    "first-match-wins": ("/two/x/fixed", "fixed"),
     "order-literal": ("/order/first", "first"),
     "order-placeholder": ("/order/second", "any"),
 }
@@ -138,7 +138,7 @@ ROUTES = {
 def path_routed(t, path, protocol):
     opened(
         t,
-        upgrade(path, add=[("Sec-WebSocket-Protocol", "two, never, first, any")]),
+        upgrade(path, add=[("Sec-WebSocket-Protocol", "two, fixed, first, any")]),
         protocol=protocol,
     )
 

@@ -62,9 +62,9 @@ def good(t):
 
 BAD = {
     "unknown-key": (GOOD + "colour: red\n", 5, 1, "colour"),
-    "unknown-in-route": (GOOD.replace("echo: {}", "eccho: {}"), 4, 18, "eccho"),
+    "unknown-in-route": (GOOD.replace("echo: {}", "eccho: {}"), 4, 19, "eccho"),
     "two-verbs": (GOOD.replace("echo: {}", "echo: {}, page: demo"), 4, None, "verb"),
-    "no-verb": (GOOD.replace(", echo: {}", ""), 4, None, "verb"),
+    "no-verb": (GOOD.replace(", echo: {}", ""), 4, None, "does nothing"),
     "bad-size": (GOOD + "limits: {message: 1MB}\n", 5, 19, "1MB"),
     "bare-number": (GOOD + "limits: {message: 1000}\n", 5, 19, "1000"),
     "bad-time": (GOOD + "drain: 30\n", 5, 8, "30"),
