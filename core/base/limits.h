@@ -59,9 +59,16 @@ enum {
     ROUTE_SUBPROTOCOLS_MAX = 16,
 
     // Log
-    LOG_LINE_BYTES_MAX = 2048, // one line with its newline; longer values are cut
-    LOG_RING_BYTES_MIN = 8192, // a few lines of the largest size
-    LOG_EVENTS_MAX = 128,      // event names whose rate is counted apart, per thread
+    LOG_LINE_BYTES_MAX = 2048,     // one line with its newline; longer values are cut
+    LOG_RING_BYTES_MIN = 8192,     // a few lines of the largest size
+    LOG_EVENTS_MAX = 128,          // event names whose rate is counted apart, per thread
+    LOG_LINES_PER_S = 20,          // of one event and thread; twice that at once
+    LOG_DEBUG_LINES_PER_S = 10000, // who asks for debug wants every close, not a full disk
+
+    // Names
+    RESOLVE_PENDING_MAX = 64,     // questions whose answers were not yet taken
+    RESOLVE_ADDRESSES_MAX = 8,    // of one name; further ones are dropped
+    RESOLVE_HOST_BYTES_MAX = 253, // RFC 1035
 
     // HTTP
     HEADER_BYTES_MAX = 65536, // limits.header may not be set higher
@@ -93,7 +100,7 @@ enum {
     CLOSE_WAIT_MS = 5000,   // for the peer's Close after ours
     DISCARD_WAIT_MS = 1000, // after a violation: what the peer still sends is read and thrown away
     DISCARD_BYTES_MAX = 256 << 10,
-    BODY_WAIT_MS = 60000,                // for a whole request body, besides the deadline for progress
+    BODY_WAIT_MS = 60000,  // for a whole request body, besides the deadline for progress
     KEEP_ALIVE_MS = 75000, // idle HTTP connection between requests
     RETRY_AFTER_S_MIN = 1,
     RETRY_AFTER_S_MAX = 10,

@@ -1,28 +1,20 @@
 // The name seam: getaddrinfo in one helper thread behind an asynchronous interface, so that no
 // thread of ours waits for a name server. The owner (one thread) submits and takes; the helper
-// calls `wake` on its own thread when an answer has come.
+// calls `wake` on its own thread when an answer has come; `wake` may ring a doorbell and must not
+// call back in here.
 #pragma once
+#include "core/base/address.h"
+#include "core/base/limits.h"
 #include "core/base/span.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum {
-    RESOLVE_PENDING_MAX = 64,     // questions not yet taken back; more is -EAGAIN
-    RESOLVE_ADDRESSES_MAX = 8,    // of one name; further ones are dropped
-    RESOLVE_HOST_BYTES_MAX = 253, // RFC 1035
-};
-
-struct resolve_address {
-    uint8_t bytes[16]; // network order; IPv4 uses the first four
-    bool is_ipv6;
-};
-
 struct resolve_answer {
     uint64_t token;      // the question's
     const char *problem; // NULL, or constant text: why there is no address
     uint32_t count;
-    struct resolve_address addresses[RESOLVE_ADDRESSES_MAX];
+    struct address addresses[RESOLVE_ADDRESSES_MAX]; // ports are 0
 };
 
 struct resolver; // opaque; see resolve.c
