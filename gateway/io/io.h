@@ -26,13 +26,15 @@
 //      is out: use io_cancel_then_close. The FIN then leaves with the poll's final completion, so
 //      io_turn must go on being called.
 //  P7  io_doorbell_ring from any thread makes a sleeping io_turn return and a doorbell completion
-//      appear; rings between two of these fold into one; none is lost. One without a ring before
-//      it is possible (after a full completion queue).
+//      appear, at most one in a turn; rings between two of these fold into one; none is lost.
 //  P8  Sends carry MSG_WAITALL | MSG_NOSIGNAL: the result is the full length, or an error, or after
 //      a cancel the exact number of bytes that went out (-ECANCELED if none did).
-//  P9  A full direct table is never met by an armed accept as long as the caller disarms it in time
-//      (limits.h, ACCEPT_MARGIN_SLOTS); if it is, the accept completes with -ENFILE and the client
-//      that was just accepted is cut.
+//  P9  An accept that meets a full direct table completes with -ENFILE, and the client that was
+//      just accepted is cut. The caller prevents it by counting: io_accept takes everything that
+//      waits in the backlog at once, before its first completion is seen, so it may be armed only
+//      while more slots are free than connections can wait (the listen backlog, and accepts not
+//      yet taken by io_next); below that, io_accept_one, never more than there are free slots.
+//      Clients beyond that wait in the backlog.
 #pragma once
 #include "core/base/address.h"
 #include "core/base/check.h"
@@ -213,10 +215,12 @@ bool io_buffers_grow(struct io *io, uint8_t ring);
 
 // Shareable with other threads as long as the io lives.
 struct io_doorbell {
-    int file;
+    struct io_bell *bell;
 };
-struct io_doorbell io_doorbell(const struct io *io);
-void io_doorbell_ring(struct io_doorbell doorbell); // any thread; never blocks
+struct io_doorbell io_doorbell(struct io *io);
+// Any thread, also the owner's, and signal handlers; never blocks. A system call only when the
+// owner sleeps.
+void io_doorbell_ring(struct io_doorbell doorbell);
 
 // sockaddr to plain data. False: a family that we never use.
 bool io_peer_decode(const struct io_peer *peer, struct address *address);

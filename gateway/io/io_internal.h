@@ -5,6 +5,7 @@
 #include "gateway/io/uring_compat.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -56,10 +57,20 @@ struct io_ring {
     struct io_group groups[RING_GROUPS_MAX];
 };
 
+// The doorbell: what other threads see. Only the first ring while the owner sleeps is a system
+// call.
+enum bell_state { BELL_AWAKE, BELL_ASLEEP, BELL_RUNG };
+struct io_bell {
+    _Alignas(64) _Atomic uint32_t state; // enum bell_state
+    _Atomic int file; // the eventfd that wakes the owner: doorbell_file or wake_file
+};
+
 struct io {
+    struct io_bell shared; // the rest is the owner's
     pthread_t owner;
     int doorbell_file; // eventfd, polled by ring 0 and never read: each ring of it is an edge
     int wake_file;     // eventfd that all rings signal while the thread sleeps; -1 with one ring
+    bool is_bell_due;  // the bell has not been looked at in this turn
     int error;         // -errno that cannot be mended; io_turn returns it
     uint32_t ring_count;
     uint32_t ring_first;   // where io_next starts in this turn
@@ -111,5 +122,10 @@ MUST_USE int group_open(struct io *io, struct io_ring *ring);
 void group_shut(struct io_group *group);
 struct io_group *group_choose(struct io_ring *ring);
 
-// prepare.c
-void doorbell_arm(struct io *io);
+// doorbell.c
+MUST_USE int bell_open(struct io *io); // before ring 0
+void bell_arm(struct io *io);          // with one ring: its eventfd is polled by ring 0
+void bell_resume(struct io *io, const struct io_completion *completion);
+bool bell_sleep(struct io *io); // false: it was rung, do not sleep
+void bell_wake(struct io *io);
+bool bell_take(struct io *io, struct io_completion *completion); // was it rung?

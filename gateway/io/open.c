@@ -82,14 +82,18 @@ static int ring_watch(struct io *io, struct io_ring *ring) {
     return io_uring_register_eventfd(&ring->uring, io->wake_file);
 }
 
-// From the second ring on. The doorbell stays a poll of ring 0: with several rings that poll's
-// deferred work signals the eventfd as any other does.
+// From the second ring on; from then on it is the doorbell's, too. A ringer that still writes to
+// the old eventfd has set the bell's state before, so its ring is not lost.
 static int wake_open(struct io *io) {
     if (io->wake_file >= 0) {
         return 0;
     }
     io->wake_file = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return io->wake_file < 0 ? -errno : ring_watch(io, &io->rings[0]);
+    int error = io->wake_file < 0 ? -errno : ring_watch(io, &io->rings[0]);
+    if (error == 0) {
+        atomic_store(&io->shared.file, io->wake_file);
+    }
+    return error;
 }
 
 int io_ring_open(struct io *io) {
@@ -133,14 +137,14 @@ int io_open(struct io **io, const struct io_options *options) {
     for (uint32_t i = 0; i < LISTENERS_MAX; i++) {
         made->listeners[i] = -1;
     }
-    made->doorbell_file = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int error = made->doorbell_file < 0 ? -errno : io_ring_open(made);
-    error = error >= 0 ? features_probe(made) : error;
+    int error = bell_open(made);
+    error = error == 0 ? io_ring_open(made) : error;
+    error = error == 0 ? features_probe(made) : error;
     if (error != 0) {
         io_shut(made);
         return error;
     }
-    doorbell_arm(made);
+    bell_arm(made);
     *io = made;
     return 0;
 }
@@ -193,16 +197,4 @@ uint64_t io_ring_bytes(const struct io *io) {
         }
     }
     return bytes;
-}
-
-struct io_doorbell io_doorbell(const struct io *io) {
-    return (struct io_doorbell){.file = io->doorbell_file};
-}
-
-void io_doorbell_ring(struct io_doorbell doorbell) {
-    uint64_t one = 1;
-    // The counter is never read, so it could be full after 2^64 rings only; and every other failure
-    // means that the owner is gone, who then needs no waking.
-    ssize_t written = write(doorbell.file, &one, sizeof one);
-    (void)written;
 }

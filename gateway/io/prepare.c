@@ -240,10 +240,3 @@ void io_set_option(struct io *io, struct io_handle handle, int level, int name, 
     compat_socket_command(entry, (int)handle.slot, COMPAT_SOCKET_SETSOCKOPT, &option);
     entry_finish(entry, IO_SET_OPTION, handle);
 }
-
-void doorbell_arm(struct io *io) {
-    struct io_handle handle = {.slot = 0};
-    struct io_uring_sqe *entry = entry_take(io, handle);
-    io_uring_prep_poll_multishot(entry, io->doorbell_file, POLLIN);
-    entry->user_data = tag_make(IO_DOORBELL, handle);
-}

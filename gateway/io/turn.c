@@ -59,14 +59,18 @@ static int turn_many(struct io *io, uint32_t wait_ms) {
     if (turn_scan(io, &error) || error != 0 || wait_ms == 0) {
         return error;
     }
+    if (!bell_sleep(io)) {
+        return 0;
+    }
     wake_mute(io, false);
     // Either the kernel sees the eventfd enabled, or this thread sees the flag that the kernel set
     // before it looked: stores before, loads behind.
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    __sync_synchronize(); // (the newer builtin does not compile under TSan)
     if (!turn_has_work(io)) {
         error = wake_wait(io, wait_ms);
     }
     wake_mute(io, true);
+    bell_wake(io);
     if (error == 0) {
         (void)turn_scan(io, &error); // whether there is something, io_next will see
     }
@@ -77,12 +81,14 @@ static int turn_many(struct io *io, uint32_t wait_ms) {
 
 static int turn_single(struct io *io, uint32_t wait_ms) {
     struct io_ring *ring = &io->rings[0];
-    if (wait_ms == 0 || ring_ready(ring) != 0) {
+    if (wait_ms == 0 || ring_ready(ring) != 0 || !bell_sleep(io)) {
         bool has_work = ring_pending(ring) != 0 || ring_flags(ring) != 0;
         return has_work ? ring_enter(io, ring, ENTER_TURN, 0) : 0;
     }
     io->stats.sleeps++;
-    return ring_enter(io, ring, ENTER_WAIT, wait_ms);
+    int error = ring_enter(io, ring, ENTER_WAIT, wait_ms);
+    bell_wake(io);
+    return error;
 }
 
 int io_turn(struct io *io, uint32_t wait_ms) {
@@ -98,6 +104,7 @@ int io_turn(struct io *io, uint32_t wait_ms) {
     }
     io->ring_first = io->ring_first + 1 < io->ring_count ? io->ring_first + 1 : 0;
     io->ring_visited = 0;
+    io->is_bell_due = true;
     return io->ring_count == 1 ? turn_single(io, wait_ms) : turn_many(io, wait_ms);
 }
 
@@ -142,42 +149,35 @@ static void completion_decode(struct io *io, const struct io_uring_cqe *entry,
     case IO_POLL:
         completion->result = entry->res >= 0 ? poll_events(entry->res) : entry->res;
         break;
-    case IO_DOORBELL:
-        io->stats.doorbells++;
-        break;
     default:
         break;
     }
 }
 
-// The doorbell's poll has ended: by a full completion queue, or by an error that would come again.
-static void doorbell_resume(struct io *io, struct io_completion *completion) {
-    if (completion->result < 0) {
-        io->error = completion->result;
-        return;
-    }
-    doorbell_arm(io); // arming looks at the eventfd, so a ring in between is not lost
-    completion->more = true;
-}
-
-// The next completion of the ring.
+// The next completion of the ring. The loop ends: with the queue, or with the budget.
 static bool completion_take(struct io *io, struct io_ring *ring, struct io_completion *completion) {
     struct io_uring_cq *queue = &ring->uring.cq;
-    if (ring->taken_count == COMPLETIONS_TURN_MAX || ring_ready(ring) == 0) {
-        return false;
+    while (ring->taken_count < COMPLETIONS_TURN_MAX && ring_ready(ring) != 0) {
+        uint32_t head = *queue->khead;
+        completion_decode(io, &queue->cqes[head & queue->ring_mask], completion);
+        __atomic_store_n(queue->khead, head + 1, __ATOMIC_RELEASE);
+        ring->taken_count++;
+        io->stats.completions++;
+        if (completion->operation != IO_DOORBELL) {
+            return true;
+        }
+        bell_resume(io, completion);
     }
-    uint32_t head = *queue->khead;
-    completion_decode(io, &queue->cqes[head & queue->ring_mask], completion);
-    __atomic_store_n(queue->khead, head + 1, __ATOMIC_RELEASE);
-    ring->taken_count++;
-    io->stats.completions++;
-    if (completion->operation == IO_DOORBELL && !completion->more) {
-        doorbell_resume(io, completion);
-    }
-    return true;
+    return false;
 }
 
 bool io_next(struct io *io, struct io_completion *completion) {
+    if (io->is_bell_due) {
+        io->is_bell_due = false;
+        if (bell_take(io, completion)) {
+            return true;
+        }
+    }
     while (io->ring_visited < io->ring_count) {
         uint32_t index = io->ring_first + io->ring_visited;
         index -= index >= io->ring_count ? io->ring_count : 0;
