@@ -5,9 +5,10 @@
 #include "core/base/arena.h"
 
 #include "core/base/check.h"
-#include "core/base/pure.h"
 
 #include <assert.h>
+
+#include "core/base/pure.h"
 
 enum arena_kind { ARENA_FREE, ARENA_SMALL, ARENA_RUN_HEAD, ARENA_RUN_TAIL };
 

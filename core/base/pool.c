@@ -11,9 +11,10 @@
 #include "core/base/pool.h"
 
 #include "core/base/check.h"
-#include "core/base/pure.h"
 
 #include <assert.h>
+
+#include "core/base/pure.h"
 
 enum pool_place { POOL_FULL, POOL_OPEN, POOL_DIRTY, POOL_CLEAN };
 

@@ -8,9 +8,10 @@
 #include "core/base/wheel.h"
 
 #include "core/base/check.h"
-#include "core/base/pure.h"
 
 #include <assert.h>
+
+#include "core/base/pure.h"
 
 enum {
     WHEEL_SLOT_BITS = 6,
