@@ -168,7 +168,6 @@ struct conn_event conn_feed_target(struct conns *conns, uint32_t index, uint32_t
     struct conn *conn = conn_at(conns, index);
     struct conn_event event = {.kind = CONN_EVENT_NONE};
     conn->read_ms = conn_now32(conns);
-    counter_add(conns->counters, COUNTER_bytes_in, length);
     struct conn_input *input = conn_input_find(conns, index);
     if ((conn->state != CONN_OPEN && conn->state != CONN_CLOSING) || input == NULL) {
         return event; // it was closed while the receive was in flight: the bytes are nobody's

@@ -68,7 +68,7 @@ void home_on_join(struct bus *bus, uint32_t source, const struct mail *mail, str
     }
     if (mail->words[0] != 0) { // words[1] = 0: refused for want of memory
         struct mail answer = {.kind = MAIL_JOINED, .words = {mail->words[0], index != 0}};
-        bus_send(bus, source, &answer, span_empty(), span_empty());
+        bus_send(bus, source, &answer, name, span_empty());
     }
 }
 

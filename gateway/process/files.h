@@ -1,0 +1,15 @@
+// Files read by the control thread and handed on as bytes: the configuration and what it names.
+#pragma once
+#include "core/base/check.h"
+#include "core/base/span.h"
+#include "gateway/config/config.h"
+
+enum { FILE_BYTES_MAX = 8 << 20 };
+
+// Reads a whole file into memory owned by the caller (free). 0 or -errno; -EFBIG above
+// FILE_BYTES_MAX.
+MUST_USE int file_read(const char *path, uint8_t **bytes, uint32_t *length);
+
+// A configuration from a file, or (path NULL) the built-in demo. NULL: errors holds at least one
+// line. -errno of the file itself is made such a line, too.
+const struct config *files_config_open(const char *path, struct config_errors *errors);

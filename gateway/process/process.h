@@ -1,0 +1,114 @@
+// The process: configuration, threads, signals, drain, reload, the log's way out. The control
+// thread is the main thread.
+#pragma once
+#include "core/base/arena.h"
+#include "core/base/pool.h"
+#include "gateway/admin/admin.h"
+#include "gateway/process/signals.h"
+#include "gateway/stream/site.h"
+#include "gateway/worker/worker.h"
+
+#include <pthread.h>
+
+struct process_options {
+    const char *config_path; // NULL: the demo
+};
+
+// Runs until it is told to stop. The process' exit status: 0 after a drain, 1 when it could not
+// start (said on standard error).
+int process_run(const struct process_options *options);
+
+enum process_state {
+    PROCESS_STARTING,
+    PROCESS_SERVING,
+    PROCESS_DRAINING,
+    PROCESS_STOPPING,
+    PROCESS_STOPPED
+};
+
+struct process_worker {
+    struct process *process;
+    struct worker *worker;
+    struct log *log;
+    pthread_t thread;
+    uint32_t index;
+    int cpu;   // to pin to, -1: none
+    int error; // of worker_open
+    const char *what;
+    bool has_thread;
+    _Atomic bool is_open;
+    _Atomic bool is_done;
+    _Atomic int turn_error;
+};
+
+struct process {
+    const char *config_path;
+    const struct config *config; // the newest
+    struct site *site;
+    struct site *old_sites[16]; // reloaded away, still held by connections
+    uint32_t old_site_count;
+    uint32_t site_number;
+    uint32_t worker_count;
+    struct process_worker workers[WORKERS_MAX];
+    struct bus_shared *bus_shared;
+    struct admission *admission;
+    uint64_t random[8];
+    enum process_state state;
+    uint64_t state_due_ms; // DRAINING: when what is left is cut
+    uint32_t terminate_count;
+
+    // the control thread
+    struct io *io;
+    struct clients clients;
+    struct bus bus;
+    struct arena arena;
+    struct counters counters;
+    struct trace trace;
+    struct histogram round_trip_ns;
+    struct conn_settings settings[1];
+    struct admin *admin;
+    struct log *log;
+    uint32_t log_writer; // whose lines are being written: worker index, worker_count = control
+    bool is_log_writing;
+    uint64_t now_us;
+    uint64_t notified_ms; // last watchdog word to systemd
+    struct {              // a reload that waits for the workers
+        struct site *site;
+        uint32_t request;
+        uint32_t waiting;
+        bool is_active, is_refused;
+    } reload;
+};
+
+// The control thread's doorbell.
+struct io_doorbell process_doorbell(const struct process *process);
+// launch.c: everything up to the moment the workers run. 0 or -1, said on standard error.
+int process_launch(struct process *process);
+void process_join(struct process *process);
+// control.c
+int control_open(struct process *process);
+void control_loop(struct process *process);
+void control_close(struct process *process);
+// reload.c
+struct site *site_open(const struct config *config, uint32_t number);
+void site_close(struct site **site);
+void process_reload(struct process *process, uint32_t request);
+void process_on_site_answer(struct process *process, const struct mail *mail);
+void process_sites_sweep(struct process *process);
+// drain.c
+void process_drain(struct process *process, uint64_t over_ms);
+void process_drain_turn(struct process *process);
+// log_out.c
+void process_log_turn(struct process *process);
+void process_log_on_written(struct process *process, int32_t result);
+void process_log_flush(struct process *process);
+// notify.c: systemd, when NOTIFY_SOCKET is set
+void notify_send(const char *text);
+// A call to every worker with the same arguments; answers come with `token`.
+void process_call_all(struct process *process, uint64_t token, uint64_t kind, uint64_t argument);
+
+enum {
+    PROCESS_TOKEN_RELOAD = 1,
+    PROCESS_TOKEN_OTHER = 2,
+    PROCESS_TOKENS = 16
+}; // below PROCESS_TOKENS: ours; above: the admin's

@@ -1,0 +1,167 @@
+// Reload: parse and check in full, then hand the new site to every worker; the old one lives until
+// the last connection routed by it is gone.
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/check.h"
+#include "gateway/config/config_diff.h"
+#include "gateway/process/files.h"
+#include "gateway/process/process.h"
+
+struct site *site_open(const struct config *config, uint32_t number) {
+    struct site *site = calloc(1, sizeof *site);
+    if (site == NULL) {
+        return NULL;
+    }
+    site->config = config;
+    site->number = number;
+    site->routes = route_table_open(config);
+    site->route_open = calloc(config->route_count + 1, sizeof site->route_open[0]);
+    if (site->routes == NULL || site->route_open == NULL) {
+        site_close(&site);
+        return NULL;
+    }
+    return site;
+}
+
+void site_close(struct site **site) {
+    if (*site == NULL) {
+        return;
+    }
+    if ((*site)->routes != NULL) {
+        route_table_close(&(*site)->routes);
+    }
+    free((void *)(*site)->route_open);
+    free(*site);
+    *site = NULL;
+}
+
+void process_sites_sweep(struct process *process) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < process->old_site_count; i++) {
+        struct site *site = process->old_sites[i];
+        if (atomic_load_explicit(&site->worker_holds, memory_order_acquire) > 0) {
+            process->old_sites[kept++] = site;
+            continue;
+        }
+        const struct config *config = site->config;
+        site_close(&site);
+        config_close(&config);
+    }
+    process->old_site_count = kept;
+}
+
+static void reload_answer(struct process *process, uint32_t request, bool is_done,
+                          const char *text) {
+    if (request != 0 && process->admin != NULL) {
+        admin_wish_done(process->admin, request, is_done, span_text(text));
+    }
+}
+
+static void errors_report(struct process *process, uint32_t request,
+                          const struct config_errors *errors) {
+    static const uint32_t room = 64 << 10;
+    char *text = malloc(room);
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < errors->count; i++) {
+        log_event(process->log, LOG_LEVEL_ERROR, "reload_refused",
+                  log_text("error", errors->lines[i]));
+        int printed =
+            text == NULL ? 0 : snprintf(text + used, room - used, "%s\n", errors->lines[i]);
+        used += printed > 0 && (uint32_t)printed < room - used ? (uint32_t)printed : 0;
+    }
+    reload_answer(process, request, false, text == NULL ? "out of memory" : text);
+    free(text);
+}
+
+// What is found different but needs a restart is said, and the rest is applied.
+static void changes_log(struct process *process, const struct config *config) {
+    struct config_changes changes;
+    config_diff(process->config, config, &changes);
+    for (uint32_t i = 0; i < changes.count; i++) {
+        log_event(process->log, changes.items[i].needs_restart ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+                  "reload_change", log_text("change", changes.items[i].sentence),
+                  log_bool("needs_restart", changes.items[i].needs_restart));
+    }
+}
+
+void process_reload(struct process *process, uint32_t request) {
+    if (process->reload.is_active) {
+        reload_answer(process, request, false, "a reload is in progress; try again");
+        return;
+    }
+    if (process->old_site_count == sizeof process->old_sites / sizeof process->old_sites[0]) {
+        reload_answer(
+            process, request, false,
+            "too many earlier configurations still have connections; drain or close them first");
+        log_event(process->log, LOG_LEVEL_ERROR, "reload_refused",
+                  log_text("error", "too many earlier configurations still have connections"));
+        return;
+    }
+    struct config_errors *errors = calloc(1, sizeof *errors);
+    const struct config *config =
+        errors == NULL ? NULL : files_config_open(process->config_path, errors);
+    if (config == NULL) {
+        if (errors != NULL) {
+            errors_report(process, request, errors);
+        }
+        free(errors);
+        return;
+    }
+    free(errors);
+    struct site *site = site_open(config, process->site_number + 1);
+    if (site == NULL) {
+        config_close(&config);
+        reload_answer(process, request, false, "out of memory");
+        return;
+    }
+    changes_log(process, config);
+    atomic_store(&site->worker_holds, process->worker_count);
+    process->reload.site = site;
+    process->reload.request = request;
+    process->reload.waiting = process->worker_count;
+    process->reload.is_active = true;
+    process->reload.is_refused = false;
+    process_call_all(process, PROCESS_TOKEN_RELOAD, CALL_SITE, (uint64_t)(uintptr_t)site);
+}
+
+static void limits_apply(struct process *process, const struct config *config) {
+    // The total stays: tables were sized from it (config_diff says that it needs a restart).
+    struct admission_limits limits = {.connections = process->config->admission.connections,
+                                      .per_address = config->admission.per_address,
+                                      .handshakes_per_second =
+                                          config->admission.handshakes_per_second};
+    admission_limits_set(process->admission, &limits);
+    process_call_all(process, PROCESS_TOKEN_OTHER, CALL_LOG_LEVEL, config->log.level);
+    log_level_set(process->log, (enum log_level)config->log.level);
+    if (process->admin != NULL) {
+        admin_config_set(process->admin, config);
+    }
+}
+
+void process_on_site_answer(struct process *process, const struct mail *mail) {
+    check(process->reload.is_active && process->reload.waiting > 0);
+    process->reload.is_refused = process->reload.is_refused || mail->words[4] != 0;
+    process->reload.waiting--;
+    if (process->reload.waiting > 0) {
+        return;
+    }
+    process->reload.is_active = false;
+    struct site *site = process->reload.site;
+    // A worker that had no room keeps the old site for new requests; the next reload brings them
+    // together again.
+    process->old_sites[process->old_site_count++] = process->site;
+    limits_apply(process, site->config);
+    process->site = site;
+    process->site_number = site->number;
+    process->config = site->config;
+    const char *text =
+        process->reload.is_refused
+            ? "not applied on every worker: too many routes of earlier configurations are in use"
+            : "reloaded";
+    log_event(process->log, process->reload.is_refused ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO,
+              "reloaded", log_number("number", site->number), log_text("result", text));
+    reload_answer(process, process->reload.request, !process->reload.is_refused, text);
+}

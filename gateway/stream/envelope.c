@@ -1,0 +1,289 @@
+// The JSON envelope that a client asks for with ?envelope=json: messages with channel and id, and
+// subscribe, unsubscribe and publish by the client.
+#include "core/base/check.h"
+#include "core/base/digest.h"
+#include "core/hub/payload.h"
+#include "core/ws/frame.h"
+#include "gateway/route/channel_name.h"
+#include "gateway/stream/internal.h"
+
+#include <jansson.h>
+
+// --- out
+
+// Bytes of a JSON string's inside; text is valid UTF-8 already.
+static uint32_t escaped_bytes(struct span text) {
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < text.length; i++) {
+        uint8_t byte = text.data[i];
+        bytes += byte == '"' || byte == '\\' ? 2 : (byte < 0x20 ? 6 : 1);
+    }
+    return bytes;
+}
+
+static uint8_t *escaped_write(uint8_t *at, struct span text) {
+    static const char digits[] = "0123456789abcdef";
+    for (uint32_t i = 0; i < text.length; i++) {
+        uint8_t byte = text.data[i];
+        if (byte == '"' || byte == '\\') {
+            *at++ = '\\';
+            *at++ = byte;
+        } else if (byte < 0x20) {
+            memcpy(at, "\\u00", 4);
+            at[4] = (uint8_t)digits[byte >> 4];
+            at[5] = (uint8_t)digits[byte & 15];
+            at += 6;
+        } else {
+            *at++ = byte;
+        }
+    }
+    return at;
+}
+
+static uint8_t *text_write(uint8_t *at, const char *text) {
+    size_t length = strlen(text);
+    memcpy(at, text, length);
+    return at + length;
+}
+
+static uint8_t *span_write(uint8_t *at, struct span span) {
+    memcpy(at, span.data, span.length);
+    return at + span.length;
+}
+
+// Sixteen hexadecimal digits: fixed width, so that the size is known before.
+static uint8_t *hex_write(uint8_t *at, uint64_t value) {
+    for (uint32_t i = 0; i < 16; i++) {
+        at[i] = (uint8_t) "0123456789abcdef"[value >> (60 - 4 * i) & 15];
+    }
+    return at + 16;
+}
+
+uint32_t envelope_encode(struct arena *arena, const struct mail *mail, struct span name,
+                         struct span body) {
+    static const char id[] = "{\"id\":\"";
+    static const char channel[] = "\",\"channel\":\"";
+    static const char data[] = "\",\"data\":\"";
+    static const char base64[] = "\",\"base64\":\"";
+    static const char end[] = "\"}";
+    bool is_text = mail->opcode == WS_TEXT;
+    uint64_t content = is_text ? escaped_bytes(body) : base64_encoded_bytes(body.length);
+    uint64_t total = sizeof id - 1 + 33 + sizeof channel - 1 + name.length +
+                     (is_text ? sizeof data - 1 : sizeof base64 - 1) + content + sizeof end - 1;
+    if (total > UINT32_MAX) {
+        return 0;
+    }
+    uint8_t *at;
+    uint32_t payload = payload_reserve(arena, WS_TEXT, (uint32_t)total, &at);
+    if (payload == 0) {
+        return 0;
+    }
+    uint8_t *first = at;
+    at = hex_write(text_write(at, id), mail->words[1]);
+    *at++ = '-';
+    at = hex_write(at, mail->words[3]);
+    at = span_write(text_write(at, channel), name);
+    if (is_text) {
+        at = escaped_write(text_write(at, data), body);
+    } else {
+        at = text_write(at, base64);
+        at += base64_encode(body, (struct span_mut){.data = at, .length = (uint32_t)content});
+    }
+    at = text_write(at, end);
+    check(at == first + total);
+    return payload;
+}
+
+void envelope_answer(struct stream *stream, uint32_t index, const struct envelope_answer *answer) {
+    uint8_t text[2 * CHANNEL_NAME_BYTES_MAX + 128];
+    uint8_t *at = text_write(text, "{\"");
+    bool is_error = answer->error != NULL && strcmp(answer->key, "error") == 0;
+    at = text_write(at, answer->key);
+    at = text_write(at, "\":\"");
+    if (is_error) {
+        at = text_write(at, answer->error);
+        if (answer->channel.length > 0 && channel_name_is_valid(answer->channel)) {
+            at = span_write(text_write(at, "\",\"channel\":\""), answer->channel);
+        }
+    } else {
+        at = span_write(at, answer->channel);
+    }
+    *at++ = '"';
+    if (answer->has_count) {
+        at = text_write(at, ",\"subscribers\":");
+        char digits[21];
+        uint32_t count = 0;
+        uint64_t value = answer->count;
+        do {
+            digits[count++] = (char)('0' + value % 10);
+            value /= 10;
+        } while (value != 0);
+        while (count > 0) {
+            *at++ = (uint8_t)digits[--count];
+        }
+    }
+    *at++ = '}';
+    uint32_t payload =
+        payload_frame(stream->arena, WS_TEXT, span_make(text, (uint32_t)(at - text)));
+    if (payload == 0) {
+        conn_close(stream->conns, index,
+                   &(struct conn_close_options){.fault = FAULT_out_of_memory});
+        return;
+    }
+    conn_send(stream->conns, index, payload, 0);
+    payload_drop(stream->arena, payload);
+}
+
+// --- in
+
+static void error_answer(struct stream *stream, uint32_t index, const char *error,
+                         struct span channel) {
+    struct envelope_answer answer = {.key = "error", .error = error, .channel = channel};
+    envelope_answer(stream, index, &answer);
+}
+
+static struct span string_span(const json_t *string) {
+    return span_make(json_string_value(string), (uint32_t)json_string_length(string));
+}
+
+// A valid name that the route's `allow` covers; otherwise it is answered here.
+static bool is_permitted(struct stream *stream, uint32_t index, struct span name) {
+    struct stream_session *session = session_find(stream, index);
+    if (!channel_name_is_valid(name)) {
+        error_answer(stream, index, "invalid channel name", span_empty());
+        return false;
+    }
+    if (session == NULL || !session_allows(session, name)) {
+        error_answer(stream, index, "channel not allowed", name);
+        return false;
+    }
+    return true;
+}
+
+static void on_subscribe(struct stream *stream, uint32_t index, struct span name) {
+    if (!is_permitted(stream, index, name)) {
+        return;
+    }
+    const struct conn *conn = conn_at(stream->conns, index);
+    uint32_t limit = stream_route(stream, index)->limits.channels;
+    if (hub_subscription_count(stream->hub, conn->subscriptions) >= limit) {
+        error_answer(stream, index, "too many channels", name);
+        return;
+    }
+    bool is_already = false;
+    if (stream_join(stream, index, name, &is_already)) {
+        return; // answered when its home has answered
+    }
+    if (is_already) {
+        envelope_answer(stream, index,
+                        &(struct envelope_answer){.key = "subscribed", .channel = name});
+    } else {
+        error_answer(stream, index, "out of memory", name);
+    }
+}
+
+static void on_unsubscribe(struct stream *stream, uint32_t index, struct span name) {
+    if (!is_permitted(stream, index, name)) {
+        return;
+    }
+    struct conn *conn = conn_at(stream->conns, index);
+    enum hub_leave_result result = hub_leave(stream->hub, name, &conn->subscriptions);
+    if (result == HUB_ABSENT) {
+        error_answer(stream, index, "not subscribed", name);
+        return;
+    }
+    bus_leave(stream->bus, name, result == HUB_LEFT_LAST);
+    envelope_answer(stream, index,
+                    &(struct envelope_answer){.key = "unsubscribed", .channel = name});
+}
+
+// The channel that plain messages go to may be published to, and whatever `allow` covers.
+static bool may_publish(struct stream *stream, uint32_t index, struct span name) {
+    struct stream_session *session = session_find(stream, index);
+    bool is_own =
+        session != NULL && session->publish_bytes > 0 && span_equal(name, session_publish(session));
+    return is_own || is_permitted(stream, index, name);
+}
+
+static void publish_body(struct stream *stream, uint32_t index, struct span name, struct span body,
+                         uint8_t opcode) {
+    const struct conn_settings *settings =
+        &stream->settings[conn_at(stream->conns, index)->settings];
+    if (opcode == WS_TEXT ? settings->refuses_text : settings->refuses_binary) {
+        error_answer(stream, index, "kind of message not accepted", name);
+        return;
+    }
+    uint32_t home = bus_home(stream->bus, name);
+    if (!stream_publish(stream, index, name, body, opcode, true)) {
+        error_answer(stream, index, "overloaded", name);
+    }
+    if (bus_is_backed_up(stream->bus, home)) {
+        stream_pause_for(stream, index, home);
+    }
+}
+
+static void publish_base64(struct stream *stream, uint32_t index, struct span name,
+                           struct span text) {
+    uint32_t room = text.length / 4 * 3 + 4;
+    uint32_t block = arena_take(stream->arena, room);
+    if (block == 0) {
+        error_answer(stream, index, "out of memory", name);
+        return;
+    }
+    uint8_t *bytes = arena_at(stream->arena, block);
+    int64_t length = base64_decode(text, (struct span_mut){.data = bytes, .length = room});
+    if (length < 0) {
+        error_answer(stream, index, "malformed base64", name);
+    } else {
+        publish_body(stream, index, name, span_make(bytes, (uint32_t)length), WS_BINARY);
+    }
+    arena_give(stream->arena, block);
+}
+
+static void on_publish(struct stream *stream, uint32_t index, struct span name,
+                       const json_t *object) {
+    const json_t *data = json_object_get(object, "data");
+    const json_t *base64 = json_object_get(object, "base64");
+    bool is_text = json_is_string(data) && base64 == NULL;
+    bool is_binary = json_is_string(base64) && data == NULL;
+    if (!may_publish(stream, index, name)) {
+        return;
+    }
+    if (is_text) {
+        publish_body(stream, index, name, string_span(data), WS_TEXT);
+    } else if (is_binary) {
+        publish_base64(stream, index, name, string_span(base64));
+    } else {
+        error_answer(stream, index, "publish needs data or base64, a string", name);
+    }
+}
+
+void envelope_on_message(struct stream *stream, uint32_t index, struct span text) {
+    json_error_t error;
+    json_t *object = json_loadb((const char *)text.data, text.length,
+                                JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    static const char *const verbs[] = {"subscribe", "unsubscribe", "publish"};
+    uint32_t found = 0;
+    uint32_t verb = 0;
+    for (uint32_t i = 0; i < 3 && json_is_object(object); i++) {
+        if (json_is_string(json_object_get(object, verbs[i]))) {
+            found++;
+            verb = i;
+        }
+    }
+    if (found != 1) { // a client that asked for the envelope and does not speak it
+        json_decref(object);
+        conn_close(stream->conns, index,
+                   &(struct conn_close_options){.fault = FAULT_envelope_malformed});
+        return;
+    }
+    struct span name = string_span(json_object_get(object, verbs[verb]));
+    if (verb == 0) {
+        on_subscribe(stream, index, name);
+    } else if (verb == 1) {
+        on_unsubscribe(stream, index, name);
+    } else {
+        on_publish(stream, index, name, object);
+    }
+    json_decref(object);
+}

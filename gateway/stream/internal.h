@@ -1,0 +1,57 @@
+// What the files of this room share. Not for others.
+#pragma once
+#include "gateway/stream/stream.h"
+
+enum { NAME_ROOM = CHANNEL_NAME_BYTES_MAX };
+
+struct stream_session *session_find(const struct stream *stream, uint32_t index);
+void session_drop(struct stream *stream, uint32_t index);
+// Names behind the struct.
+static inline uint8_t *session_names(struct stream_session *session) {
+    return (uint8_t *)(session + 1);
+}
+struct span session_publish(struct stream_session *session);
+// Whether one of the patterns matches.
+bool session_allows(struct stream_session *session, struct span name);
+
+// Makes the connection one of that route's, for the counts of rules. False: the route's own limit
+// is reached (*fault says which).
+bool rule_enter(struct stream *stream, uint32_t index, uint16_t settings,
+                const struct fault **fault);
+void rule_leave(struct stream *stream, uint32_t index);
+
+void stream_on_request(struct stream *stream, uint32_t index, const struct conn_event *event);
+void stream_on_body(struct stream *stream, uint32_t index, const struct conn_event *event);
+void stream_on_message(struct stream *stream, uint32_t index, const struct conn_event *event);
+void stream_on_receipt(struct stream *stream, uint32_t index, const struct bus_event *event);
+void envelope_on_message(struct stream *stream, uint32_t index, struct span text);
+void stream_on_joined(struct stream *stream, uint32_t index, const struct bus_event *event);
+
+// Joins one channel; its home's answer comes as JOINED. False: no memory (nothing changed), or
+// subscribed already (*is_already).
+bool stream_join(struct stream *stream, uint32_t index, struct span name, bool *is_already);
+void stream_leave_all(struct stream *stream, uint32_t index);
+// Stops reading this publisher until mail to `target` flows again.
+void stream_pause_for(struct stream *stream, uint32_t index, uint32_t target);
+bool stream_publish(struct stream *stream, uint32_t index, struct span name, struct span body,
+                    uint8_t opcode, bool wants_receipt);
+
+static inline uint64_t stream_token(const struct stream *stream, uint32_t index) {
+    return (uint64_t)conn_at(stream->conns, index)->generation << 32 | index;
+}
+void stream_refuse(struct stream *stream, uint32_t index, enum fault_id fault, const char *allow,
+                   struct span origin);
+
+// Encodes a message for subscribers that speak the envelope: a payload (text frame), or 0 without
+// memory.
+uint32_t envelope_encode(struct arena *arena, const struct mail *mail, struct span name,
+                         struct span body);
+// A small answer to an envelope client: {"<key>":"<name>"} and, when has_count, "subscribers".
+struct envelope_answer {
+    const char *key;   // subscribed, unsubscribed, published, error
+    const char *error; // key error: what is wrong
+    struct span channel;
+    bool has_count;
+    uint64_t count;
+};
+void envelope_answer(struct stream *stream, uint32_t index, const struct envelope_answer *answer);

@@ -1,0 +1,17 @@
+// A configuration in use: what workers read to answer requests. Frozen; made by the control thread
+// at start and at reload. An older one lives as long as connections that were routed by it.
+#pragma once
+#include "gateway/config/config.h"
+#include "gateway/route/route.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct site {
+    const struct config *config;
+    struct route_table *routes;
+    uint32_t number;              // 1 for the first, counting reloads
+    _Atomic uint32_t *route_open; // connections per route, all workers (admission)
+    _Atomic uint32_t
+        worker_holds; // workers that still have connections of it or use it for new ones
+};

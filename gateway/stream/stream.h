@@ -1,0 +1,95 @@
+// The verbs of this node's own routes: echo, page, and channels with its envelope and POST. Answers
+// what connections ask (gateway/worker calls it), joins and leaves channels, publishes, and turns
+// what the bus delivers into payloads for the hub. Queues only; never sends. One struct stream per
+// worker.
+#pragma once
+#include "core/base/address.h"
+#include "core/conn/conn.h"
+#include "core/hub/hub.h"
+#include "gateway/auth/admission.h"
+#include "gateway/bus/bus.h"
+#include "gateway/seam/log.h"
+#include "gateway/stream/site.h"
+
+// By settings index of a connection: the route behind it. Parallel to conns.settings.
+struct stream_rule {
+    const struct config_route *route;
+    struct site *site;
+    uint32_t route_index;
+    uint32_t connections; // of this worker that use it
+};
+
+// Lives in an arena block while a connection needs more than its channel list: during a handshake
+// that waits for the homes of its channels, and for as long as it may publish or join by itself.
+struct stream_session {
+    uint16_t settings;
+    int16_t subprotocol;   // index into the route's list, or SUBPROTOCOL_NONE
+    uint16_t pending;      // homes that have not answered
+    uint16_t origin_bytes; // POST: the allowed Origin, behind the names
+    uint16_t names_bytes;  // of publish and allow
+    uint8_t publish_bytes; // the channel that plain messages go to, first of the names; 0 = none
+    uint8_t allow_count;   // patterns behind it: a length byte and the bytes of each
+    uint8_t is_envelope;
+    uint8_t is_refused; // a join failed: the handshake is refused
+    uint8_t keeps;      // the session is needed after the handshake
+    uint8_t opcode;     // POST: what its content type says, 0 = nothing
+};
+
+enum stream_doom { STREAM_DOOM_NONE, STREAM_DOOM_CONNECTIONS, STREAM_DOOM_ADDRESS };
+
+enum {
+    STREAM_PAUSED_MAX =
+        1024, // publishers held back at once; more are bounded by the backlog's own limit
+    STREAM_DOOMED_MAX = 1024, // over a limit and waiting to be told so; more are cut
+};
+
+struct stream {
+    struct conns *conns;
+    struct hub *hub;
+    struct bus *bus;
+    struct arena *arena;
+    struct log *log;
+    struct admission *admission;
+    struct admission_tokens tokens;
+    struct address *addresses;      // by connection index
+    uint32_t *sessions;             // by connection index: block of struct stream_session, 0 = none
+    uint8_t *notes;                 // by connection index: enum stream_note
+    struct conn_settings *settings; // SETTINGS_MAX, conns->settings
+    struct stream_rule *rules;      // SETTINGS_MAX
+    struct site *site;              // for new requests
+    uint16_t settings_of_route[ROUTES_MAX]; // of `site`
+    bool is_draining;
+    uint32_t doomed_count;
+    uint32_t paused_count; // publishers that wait for a backlog
+    struct {
+        uint32_t index, generation, target;
+    } paused[STREAM_PAUSED_MAX];
+};
+
+// Bits of stream.notes.
+enum stream_note {
+    STREAM_NOTE_DOOM = 3,           // enum stream_doom
+    STREAM_NOTE_EXEMPT = 4,         // a trusted address
+    STREAM_NOTE_COUNTED = 8,        // admission_leave is owed
+    STREAM_NOTE_ROUTED = 16,        // rule_leave is owed
+    STREAM_NOTE_ROUTE_ADDRESS = 32, // and the route's count of its address
+    STREAM_NOTE_DOOM_COUNTED = 64,  // in doomed_count
+};
+
+// The site for new requests from now on: rules are made for its routes. False: no room for more
+// rules (too many older sites have connections).
+bool stream_site_set(struct stream *stream, struct site *site);
+
+bool stream_on_open(struct stream *stream, uint32_t index);
+void stream_on_ask(struct stream *stream, uint32_t index, const struct conn_event *event);
+void stream_on_sent(struct stream *stream, uint32_t index);
+void stream_on_gone(struct stream *stream, uint32_t index);
+// DELIVER, JOINED and RECEIPT of the bus.
+void stream_on_mail(struct stream *stream, struct bus_event *event);
+// Reads publishers again whose backlog is gone. Once per turn.
+void stream_resume(struct stream *stream);
+const struct config_route *stream_route(const struct stream *stream,
+                                        uint32_t index); // NULL before it is routed
+
+// The page verb's body: the demo chat, embedded.
+struct span stream_page(void);

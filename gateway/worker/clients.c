@@ -1,0 +1,178 @@
+// The path of bytes between a socket and its connection.
+#include "gateway/worker/clients.h"
+
+#include "core/base/check.h"
+
+#include <errno.h>
+
+bool clients_is_live(const struct clients *clients, uint32_t index, uint32_t generation) {
+    if (index == 0 || index > clients->index_peak) {
+        return false;
+    }
+    const struct conn *conn = conn_at(&clients->conns, index);
+    return conn->state != CONN_FREE && conn->generation == generation;
+}
+
+// Feeds until the bytes are used up or an answer is awaited; then the rest is held.
+static void feed(struct clients *clients, uint32_t index, struct span_mut bytes) {
+    struct conns *conns = &clients->conns;
+    // Bounded: every pass consumes bytes, or is the one that completes an empty body.
+    while (bytes.length > 0 || conn_wants_feed(conns, index)) {
+        if (!conn_may_feed(conns, index)) {
+            conn_hold(conns, index, bytes);
+            return;
+        }
+        struct conn_event event = conn_feed(conns, index, &bytes);
+        if (event.kind != CONN_EVENT_NONE) {
+            clients->owner.on_ask(clients->owner.context, index, &event);
+        }
+    }
+}
+
+// What was held is fed first, before anything new is received.
+static void feed_held(struct clients *clients, uint32_t index) {
+    struct conns *conns = &clients->conns;
+    if (!conn_may_feed(conns, index)) {
+        return;
+    }
+    uint32_t block;
+    struct span_mut held = conn_held_take(conns, index, &block);
+    if (held.length > 0 || conn_wants_feed(conns, index)) {
+        feed(clients, index, held);
+    }
+    if (block != 0) {
+        arena_give(conns->arena, block);
+    }
+}
+
+static void receive(struct clients *clients, uint32_t index) {
+    struct conns *conns = &clients->conns;
+    if (conn_may_read(conns, index)) {
+        link_receive(&clients->link, clients->links[index], conn_receive_target(conns, index));
+    }
+}
+
+static void on_accepted(struct clients *clients, const struct link_event *event) {
+    struct conns *conns = &clients->conns;
+    uint32_t index = conn_open(conns);
+    if (index == 0) {
+        link_close(&clients->link, event->id);
+        return;
+    }
+    clients->index_peak = index > clients->index_peak ? index : clients->index_peak;
+    clients->links[index] = event->id;
+    clients->addresses[index] = event->address;
+    link_own(&clients->link, event->id, index);
+    if (!clients->owner.on_open(clients->owner.context, index, event->listener)) {
+        conn_kill(conns, index, FAULT_connection_limit);
+        return;
+    }
+    receive(clients, index);
+}
+
+static void on_sent(struct clients *clients, const struct link_event *event) {
+    struct conns *conns = &clients->conns;
+    conn_sent(conns, event->owner, event->bytes);
+    if (event->error != 0 && event->error != -ECANCELED) {
+        bool is_reset = event->error == -EPIPE || event->error == -ECONNRESET;
+        conn_on_error(conns, event->owner, is_reset ? FAULT_peer_reset : FAULT_transport_error);
+        return;
+    }
+    clients->owner.on_sent(clients->owner.context, event->owner);
+}
+
+static void on_target(struct clients *clients, const struct link_event *event) {
+    counter_add(clients->conns.counters, COUNTER_bytes_in, event->bytes);
+    struct conn_event ask = conn_feed_target(&clients->conns, event->owner, event->bytes);
+    if (ask.kind != CONN_EVENT_NONE) {
+        clients->owner.on_ask(clients->owner.context, event->owner, &ask);
+    }
+    receive(clients, event->owner);
+}
+
+static void on_bytes(struct clients *clients, const struct link_event *event) {
+    uint32_t index = event->owner;
+    struct conns *conns = &clients->conns;
+    counter_add(conns->counters, COUNTER_bytes_in, event->bytes);
+    struct span_mut plain = stage_receive(STAGE_PLAIN, event->data);
+    bool holds = !conn_may_read(conns, index) && conn_may_feed(conns, index);
+    if (holds) { // bytes that came before these are still waiting
+        conn_hold(conns, index, plain);
+        feed_held(clients, index);
+    } else {
+        feed(clients, index, plain);
+    }
+    link_bytes_done(&clients->link, event);
+    receive(clients, index);
+}
+
+void clients_on_event(struct clients *clients, const struct link_event *event) {
+    struct conns *conns = &clients->conns;
+    switch (event->kind) {
+    case LINK_EVENT_ACCEPTED:
+        on_accepted(clients, event);
+        return;
+    case LINK_EVENT_READABLE:
+        receive(clients, event->owner);
+        return;
+    case LINK_EVENT_BYTES:
+        on_bytes(clients, event);
+        return;
+    case LINK_EVENT_TARGET:
+        on_target(clients, event);
+        return;
+    case LINK_EVENT_END:
+        conn_on_end(conns, event->owner);
+        return;
+    case LINK_EVENT_ERROR:
+        conn_on_error(conns, event->owner,
+                      event->error == -ECONNRESET || event->error == -EPIPE
+                          ? FAULT_peer_reset
+                          : FAULT_transport_error);
+        return;
+    case LINK_EVENT_SENT:
+        on_sent(clients, event);
+        return;
+    case LINK_EVENT_CLOSED:
+        clients->owner.on_gone(clients->owner.context, event->owner);
+        conn_release(conns, event->owner);
+        return;
+    default: // doorbells and writes are the thread's own
+        return;
+    }
+}
+
+static void pump_one(struct clients *clients, uint32_t index) {
+    struct conns *conns = &clients->conns;
+    link_id id = clients->links[index];
+    if (conn_at(conns, index)->state == CONN_ENDED) {
+        link_close(&clients->link, id);
+        return;
+    }
+    feed_held(clients, index);
+    struct span pieces[SEND_PIECES_MAX];
+    uint32_t count = conn_gather(conns, index, pieces);
+    if (count > 0) {
+        link_send(&clients->link, id, pieces, stage_send(STAGE_PLAIN, pieces, count));
+        clients->pieces_sent++;
+    }
+    receive(clients, index);
+}
+
+void clients_pump(struct clients *clients) {
+    // Bounded: a connection comes back only when feeding what it held touched it, and held bytes
+    // are used up.
+    for (uint32_t index = conn_touched_next(&clients->conns); index != 0;
+         index = conn_touched_next(&clients->conns)) {
+        pump_one(clients, index);
+    }
+}
+
+void clients_expire(struct clients *clients) {
+    struct conns *conns = &clients->conns;
+    wheel_advance(&conns->wheel, conns->now_ms);
+    uint32_t index;
+    for (uint32_t i = 0; i < EXPIRIES_MAX && wheel_next(&conns->wheel, &index); i++) {
+        conn_on_time(conns, index);
+    }
+}

@@ -1,0 +1,42 @@
+// Sockets and connections of one thread, glued: bytes from link to stage to conn, outputs back,
+// deadlines, and the close. Used by a worker for its clients and by the control thread for the
+// admin listener. What a connection asks is handed to the owner's `on_ask`, which only queues work
+// (conn_*), as does everything here.
+#pragma once
+#include "core/base/address.h"
+#include "core/conn/conn.h"
+#include "gateway/link/link.h"
+#include "gateway/stage/stage.h"
+
+#include <stdbool.h>
+
+struct clients;
+
+struct clients_owner {
+    void *context;
+    // A new connection, before any of its bytes: false ends it at once without a word.
+    bool (*on_open)(void *context, uint32_t index, uint32_t listener);
+    void (*on_ask)(void *context, uint32_t index, const struct conn_event *event);
+    void (*on_sent)(void *context, uint32_t index); // something of it went out
+    // It is over; the last call about it: the owner gives back what it holds for it.
+    void (*on_gone)(void *context, uint32_t index);
+};
+
+struct clients {
+    struct link link;
+    struct conns conns;
+    struct clients_owner owner;
+    uint32_t *links;           // link_id by connection index
+    struct address *addresses; // by connection index
+    uint32_t index_peak;       // largest index ever opened
+    uint32_t pieces_sent;      // sends since the turn began
+};
+
+// A received chunk is fed; what cannot be fed yet is held.
+void clients_on_event(struct clients *clients, const struct link_event *event);
+// Goes through the touched: sends, reads on, closes. After every batch of work.
+void clients_pump(struct clients *clients);
+// Expires timers, at most EXPIRIES_MAX.
+void clients_expire(struct clients *clients);
+// Whether that index and generation is a live connection.
+bool clients_is_live(const struct clients *clients, uint32_t index, uint32_t generation);

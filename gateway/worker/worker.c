@@ -1,0 +1,141 @@
+// The turn: completions, mail, timers, fan-outs, one submission. Handlers only queue; nothing is
+// called back.
+#include "gateway/worker/worker.h"
+
+#include <sys/mman.h>
+
+#include "core/base/check.h"
+#include "gateway/seam/clock.h"
+
+enum {
+    MAILS_TURN_MAX = 256, // entries of other threads handled per turn
+    EVENTS_PUMP =
+        64, // completions handled before what they touched is sent: keeps the touched in the cache
+    STOPPED_MS = 1000,   // a turn that comes this much later than meant: the process was stopped
+    GRACE_MS = 1000,     // then deadlines wait this long, and what arrived meanwhile is read first
+    BACKLOG_WAIT_MS = 1, // until a full mailbox is looked at again
+};
+
+static void deliver(struct worker *worker, const struct hub_delivery *delivery) {
+    for (uint32_t i = 0; i < delivery->count; i++) {
+        enum conn_send_result result = conn_send(&worker->clients.conns, delivery->subscriber,
+                                                 delivery->payloads[i], delivery->channel);
+        counter_add(&worker->counters, COUNTER_deliveries, result != CONN_SENT_CLOSED);
+    }
+}
+
+// Continues fan-outs within the turn's budget (decision 4): fewer while other work waits.
+static void fan_out(struct worker *worker) {
+    uint32_t budget = worker->was_busy ? SENDS_BUSY_MAX : SENDS_IDLE_MAX;
+    struct hub_delivery delivery;
+    for (uint32_t i = 0; i < budget && hub_fanout_next(&worker->hub, &delivery); i++) {
+        uint32_t next = hub_fanout_peek(&worker->hub);
+        if (next != UINT32_MAX) {
+            __builtin_prefetch(conn_at(&worker->clients.conns, next), 1);
+        }
+        deliver(worker, &delivery);
+    }
+}
+
+static void take_mail(struct worker *worker) {
+    struct bus_event event;
+    for (uint32_t i = 0; i < MAILS_TURN_MAX && bus_next(&worker->bus, &event); i++) {
+        if (event.mail.kind == MAIL_CALL) {
+            worker_on_call(worker, &event);
+        } else {
+            stream_on_mail(&worker->stream, &event);
+        }
+    }
+}
+
+static uint32_t take_completions(struct worker *worker) {
+    struct link_event event;
+    uint32_t count = 0;
+    // Bounded by io_next: COMPLETIONS_TURN_MAX per ring.
+    while (link_next(&worker->clients.link, &event)) {
+        clients_on_event(&worker->clients, &event);
+        count++;
+        if (count % EVENTS_PUMP == 0) {
+            clients_pump(&worker->clients);
+        }
+    }
+    return count;
+}
+
+// After SIGSTOP or a suspended machine everything is overdue at once; clients that did answer must
+// be read before they are judged.
+static void expire(struct worker *worker, uint64_t now_ms, uint64_t before_ms) {
+    if (now_ms > before_ms + worker->wait_ms + STOPPED_MS) {
+        worker->grace_until_ms = now_ms + GRACE_MS;
+    }
+    if (now_ms >= worker->grace_until_ms) {
+        clients_expire(&worker->clients);
+    }
+}
+
+// Empty steps go back to the kernel, one of each kind per turn: a storm's memory does not stay.
+static void give_back(struct worker *worker) {
+    struct pool *pools[] = {&worker->clients.conns.pool,
+                            &worker->clients.conns.inputs,
+                            &worker->clients.conns.entries,
+                            &worker->channels,
+                            &worker->subscriptions,
+                            &worker->messages,
+                            &worker->homes};
+    struct memory step;
+    for (uint32_t i = 0; i < sizeof pools / sizeof pools[0]; i++) {
+        if (pool_release_next(pools[i], &step)) {
+            (void)madvise(step.data, step.length, MADV_DONTNEED); // our own range: it cannot fail
+        }
+    }
+    if (arena_release_next(&worker->arena, &step)) {
+        (void)madvise(step.data, step.length, MADV_DONTNEED); // as above
+    }
+}
+
+static uint32_t wait_choose(struct worker *worker, uint64_t now_ms) {
+    bool has_work = hub_has_work(&worker->hub) || worker->drain_cursor != 0 ||
+                    worker->is_stopping || worker->clients.link.starved_count > 0;
+    if (has_work) {
+        return 0;
+    }
+    uint32_t wait_ms = wheel_wait_ms(&worker->clients.conns.wheel, now_ms);
+    if (bus_has_backlog(&worker->bus)) {
+        wait_ms = wait_ms < BACKLOG_WAIT_MS ? wait_ms : BACKLOG_WAIT_MS;
+    }
+    if (now_ms < worker->grace_until_ms && wait_ms < 10) {
+        wait_ms = 10; // deadlines are held back: no spinning until they count
+    }
+    return wait_ms;
+}
+
+int worker_turn(struct worker *worker, uint64_t now_us) {
+    uint64_t now_ms = now_us / 1000;
+    uint64_t before_ms = worker->now_us / 1000;
+    worker->now_us = now_us;
+    conns_turn(&worker->clients.conns, now_us);
+    link_turn_begin(&worker->clients.link, now_ms);
+    counter_add(&worker->counters, COUNTER_turns, 1);
+
+    worker->was_busy = take_completions(worker) > EVENTS_PUMP;
+    take_mail(worker);
+    expire(worker, now_ms, before_ms);
+    worker_drain_step(worker);
+    stream_resume(&worker->stream);
+    fan_out(worker);
+    worker_relieve(worker);
+    clients_pump(&worker->clients);
+    bus_flush(&worker->bus);
+    link_turn_end(&worker->clients.link);
+    give_back(worker);
+
+    worker->wait_ms = wait_choose(worker, now_ms);
+    if (worker->wait_ms > 0 && !bus_sleep(&worker->bus)) {
+        worker->wait_ms = 0;
+    }
+    counter_add(&worker->counters, COUNTER_wakeups, worker->wait_ms > 0);
+    histogram_record(&worker->turn_ns, clock_now_ns() - now_us * 1000);
+    int error = io_turn(worker->io, worker->wait_ms);
+    bus_awake(&worker->bus);
+    return error;
+}

@@ -1,0 +1,288 @@
+// Opening a worker: one reservation of address space for all its pools, sized from the limits, and
+// the listeners.
+#include <sys/mman.h>
+
+#include <errno.h>
+
+#include "core/base/check.h"
+#include "gateway/stream/json_memory.h"
+#include "gateway/worker/worker.h"
+
+enum {
+    ENTRIES_PER_CONNECTION = 8, // on average over all; the pool's refusal closes the connection
+                                // that asked (memory_pressure)
+    ENTRY_MIN = 1 << 20,        // but a small population may queue deeply
+    CHANNELS_MAX = 1 << 22,     // per worker
+    MESSAGES_MAX = 1 << 16,     // waiting for their fan-out on one worker
+    SUBSCRIPTIONS_PER_CONNECTION = 4, // on average over all
+    ARENA_SPARE_BYTES = 256 << 20, // above worker_queue: messages being received, names, sessions
+};
+
+// Hands out the next aligned part of the reservation, or (memory.data NULL) only counts.
+static struct memory part(struct worker_reserve *reserve, uint64_t bytes) {
+    enum { ALIGN = POOL_STEP_BYTES };
+    uint64_t start = (reserve->used + ALIGN - 1) / ALIGN * ALIGN;
+    reserve->used = start + bytes;
+    uint8_t *data = reserve->memory.data == NULL ? NULL : reserve->memory.data + start;
+    return (struct memory){.data = data, .length = bytes};
+}
+
+// All parts of a worker's memory. Laid out twice: first to count, then to use.
+struct layout {
+    struct conns_memory conns;
+    struct memory links, addresses, sessions, notes, settings, rules;
+    struct memory slots, peers;
+    struct memory channel_space, channel_book, subscription_space, subscription_book, message_space,
+        message_book;
+    struct memory home_space, home_book, hub_buckets, home_buckets;
+    struct memory arena_space, arena_book;
+    uint32_t subscription_max;
+    uint64_t arena_bytes;
+};
+
+static void layout_conns(struct layout *layout, struct worker_reserve *reserve,
+                         uint32_t connection_max) {
+    struct conns_memory *conns = &layout->conns;
+    conns->connection_max = connection_max;
+    conns->input_max = connection_max;
+    uint64_t entries = (uint64_t)connection_max * ENTRIES_PER_CONNECTION;
+    conns->entry_max = entries < ENTRY_MIN ? ENTRY_MIN : (uint32_t)entries;
+    conns_memory_size(conns);
+    conns->conn_space = part(reserve, conns->conn_space.length);
+    conns->conn_book = part(reserve, conns->conn_book.length);
+    conns->input_space = part(reserve, conns->input_space.length);
+    conns->input_book = part(reserve, conns->input_book.length);
+    conns->entry_space = part(reserve, conns->entry_space.length);
+    conns->entry_book = part(reserve, conns->entry_book.length);
+    conns->touched = part(reserve, conns->touched.length);
+    uint64_t count = (uint64_t)connection_max + 1;
+    layout->links = part(reserve, count * sizeof(link_id));
+    layout->addresses = part(reserve, count * sizeof(struct address));
+    layout->sessions = part(reserve, count * sizeof(uint32_t));
+    layout->notes = part(reserve, count);
+    layout->settings = part(reserve, SETTINGS_MAX * sizeof(struct conn_settings));
+    layout->rules = part(reserve, SETTINGS_MAX * sizeof(struct stream_rule));
+}
+
+static void layout_hub(struct layout *layout, struct worker_reserve *reserve,
+                       uint32_t connection_max) {
+    uint64_t subscriptions = (uint64_t)connection_max * SUBSCRIPTIONS_PER_CONNECTION + (1 << 20);
+    layout->subscription_max = subscriptions > (1u << 28) ? 1u << 28 : (uint32_t)subscriptions;
+    layout->channel_space =
+        part(reserve, pool_space_bytes(sizeof(struct hub_channel), CHANNELS_MAX));
+    layout->channel_book = part(reserve, pool_book_bytes(sizeof(struct hub_channel), CHANNELS_MAX));
+    layout->subscription_space =
+        part(reserve, pool_space_bytes(sizeof(struct hub_subscription), layout->subscription_max));
+    layout->subscription_book =
+        part(reserve, pool_book_bytes(sizeof(struct hub_subscription), layout->subscription_max));
+    layout->message_space =
+        part(reserve, pool_space_bytes(sizeof(struct hub_message), MESSAGES_MAX));
+    layout->message_book = part(reserve, pool_book_bytes(sizeof(struct hub_message), MESSAGES_MAX));
+    layout->home_space = part(reserve, pool_space_bytes(64, CHANNELS_MAX));
+    layout->home_book = part(reserve, pool_book_bytes(64, CHANNELS_MAX));
+    layout->hub_buckets = part(reserve, table_book_bytes(CHANNELS_MAX));
+    layout->home_buckets = part(reserve, table_book_bytes(CHANNELS_MAX));
+}
+
+static void layout_make(struct layout *layout, struct worker_reserve *reserve,
+                        const struct worker *worker, uint32_t connection_max) {
+    reserve->used = 0;
+    layout_conns(layout, reserve, connection_max);
+    layout_hub(layout, reserve, connection_max);
+    layout->slots = part(reserve, link_slots_bytes(RINGS_MAX, io_ring_slots(worker->io)));
+    layout->peers = part(reserve, link_peers_bytes());
+    uint64_t arena = worker->worker_queue_bytes + ARENA_SPARE_BYTES;
+    layout->arena_bytes = arena;
+    // Twice: size classes leave holes, and the limit counts blocks, not address space.
+    uint64_t space = (2 * arena + ARENA_STEP_BYTES - 1) / ARENA_STEP_BYTES * ARENA_STEP_BYTES;
+    layout->arena_space = part(reserve, space);
+    layout->arena_book = part(reserve, arena_book_bytes(space));
+}
+
+// Transparent huge pages would make one touched page two megabytes: density goes before speed here.
+static int reserve_open(struct worker_reserve *reserve, uint64_t bytes) {
+    void *data = mmap(NULL, bytes + POOL_STEP_BYTES, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (data == MAP_FAILED) {
+        return -errno;
+    }
+    (void)madvise(data, bytes + POOL_STEP_BYTES,
+                  MADV_NOHUGEPAGE); // a kernel without huge pages refuses: nothing is lost
+    (void)madvise(data, bytes + POOL_STEP_BYTES,
+                  MADV_DONTDUMP); // a core dump holds structure, not what clients said
+    uintptr_t start = ((uintptr_t)data + POOL_STEP_BYTES - 1) / POOL_STEP_BYTES * POOL_STEP_BYTES;
+    reserve->memory = (struct memory){.data = (uint8_t *)start, .length = bytes};
+    return 0;
+}
+
+static void hub_open(struct worker *worker, const struct layout *layout, const uint64_t random[8]) {
+    pool_init(&worker->channels, sizeof(struct hub_channel), CHANNELS_MAX, layout->channel_space,
+              layout->channel_book);
+    pool_init(&worker->subscriptions, sizeof(struct hub_subscription), layout->subscription_max,
+              layout->subscription_space, layout->subscription_book);
+    pool_init(&worker->messages, sizeof(struct hub_message), MESSAGES_MAX, layout->message_space,
+              layout->message_book);
+    pool_init(&worker->homes, 64, CHANNELS_MAX, layout->home_space, layout->home_book);
+    hub_init(&worker->hub, &worker->channels, &worker->subscriptions, &worker->messages,
+             &worker->arena, layout->hub_buckets, random);
+}
+
+static void conns_open(struct worker *worker, const struct layout *layout,
+                       const struct worker_options *options) {
+    struct conns *conns = &worker->clients.conns;
+    *conns = (struct conns){.arena = &worker->arena,
+                            .settings = (struct conn_settings *)(void *)layout->settings.data,
+                            .counters = &worker->counters,
+                            .trace = &worker->trace,
+                            .round_trip = &worker->round_trip_ns,
+                            .jitter_seed = options->random[4]};
+    conns_init(conns, &layout->conns, options->now_us);
+    worker->clients.links = (link_id *)(void *)layout->links.data;
+    worker->clients.addresses = (struct address *)(void *)layout->addresses.data;
+}
+
+static bool on_open(void *context, uint32_t index, uint32_t listener) {
+    (void)listener; // all listeners of a worker serve the same routes
+    struct worker *worker = context;
+    return stream_on_open(&worker->stream, index);
+}
+
+static void on_ask(void *context, uint32_t index, const struct conn_event *event) {
+    struct worker *worker = context;
+    stream_on_ask(&worker->stream, index, event);
+}
+
+static void on_sent(void *context, uint32_t index) {
+    struct worker *worker = context;
+    stream_on_sent(&worker->stream, index);
+}
+
+static void on_gone(void *context, uint32_t index) {
+    struct worker *worker = context;
+    stream_on_gone(&worker->stream, index);
+}
+
+static int stream_open(struct worker *worker, const struct layout *layout,
+                       const struct worker_options *options) {
+    worker->stream =
+        (struct stream){.conns = &worker->clients.conns,
+                        .hub = &worker->hub,
+                        .bus = &worker->bus,
+                        .arena = &worker->arena,
+                        .log = options->log,
+                        .admission = options->admission,
+                        .addresses = worker->clients.addresses,
+                        .sessions = (uint32_t *)(void *)layout->sessions.data,
+                        .notes = layout->notes.data,
+                        .settings = (struct conn_settings *)(void *)layout->settings.data,
+                        .rules = (struct stream_rule *)(void *)layout->rules.data};
+    worker->clients.owner = (struct clients_owner){.context = worker,
+                                                   .on_open = on_open,
+                                                   .on_ask = on_ask,
+                                                   .on_sent = on_sent,
+                                                   .on_gone = on_gone};
+    return stream_site_set(&worker->stream, options->site) ? 0 : -ENOSPC;
+}
+
+static int io_begin(struct worker *worker, const struct config *config) {
+    struct io_options options = {
+        .slots = config->engine.slots == 0 ? RING_SLOTS_MAX : config->engine.slots,
+        .submissions = config->engine.submissions,
+        .completions = config->engine.completions,
+        .buffers = config->engine.buffers,
+        .buffers_max = config->engine.buffers * 16 > RING_BUFFERS_MAX ? RING_BUFFERS_MAX
+                                                                      : config->engine.buffers * 16,
+        .ring_max = RINGS_MAX,
+    };
+    return io_open(&worker->io, &options);
+}
+
+static int listeners_open(struct worker *worker, const struct config *config, const char **what) {
+    for (uint32_t i = 0; i < config->listener_count; i++) {
+        const struct config_listener *listener = &config->listeners[i];
+        char path[108] = {0};
+        struct io_listen_options options = {
+            .address = listener->address.address,
+            .backlog = 65535, // the kernel takes the lower of this and net.core.somaxconn
+            .send_buffer_bytes =
+                (uint32_t)(config->kernel_bytes / 2), // the kernel doubles it for its own overhead
+            .notsent_lowat_bytes = 16384, // what waits should wait with us, where policies see it
+            .user_timeout_ms = (uint32_t)(config->keepalive.ping_ms + config->keepalive.pong_ms),
+            .is_shared = true,
+        };
+        if (listener->address.path.length > 0) {
+            check(listener->address.path.length < sizeof path);
+            memcpy(path, listener->address.path.data, listener->address.path.length);
+            options.unix_path = path;
+        }
+        int number = link_listen(&worker->clients.link, &options);
+        if (number < 0) {
+            *what = "listen";
+            return number;
+        }
+    }
+    return 0;
+}
+
+int worker_open(struct worker *worker, const struct worker_options *options, const char **what) {
+    const struct config *config = options->site->config;
+    memset(worker, 0, sizeof *worker);
+    worker->index = options->index;
+    worker->log = options->log;
+    worker->worker_queue_bytes = config->worker_queue_bytes;
+    worker->kernel_bytes = config->kernel_bytes;
+    worker->now_us = options->now_us;
+    worker->opened_ms = options->now_us / 1000;
+    worker->is_accepting = true;
+    *what = "io_uring";
+    int error = io_begin(worker, config);
+    if (error != 0) {
+        return error;
+    }
+    struct layout layout = {0};
+    layout_make(&layout, &worker->reserve, worker, options->connection_max);
+    *what = "memory";
+    error = reserve_open(&worker->reserve, worker->reserve.used);
+    if (error != 0) {
+        return error;
+    }
+    layout_make(&layout, &worker->reserve, worker, options->connection_max);
+    arena_init(&worker->arena, layout.arena_space, layout.arena_book, layout.arena_bytes);
+    json_memory_set(&worker->arena);
+    hub_open(worker, &layout, options->random);
+    conns_open(worker, &layout, options);
+    struct bus_options bus = {.shared = options->bus_shared,
+                              .self = options->index,
+                              .arena = &worker->arena,
+                              .counters = &worker->counters,
+                              .homes = &worker->homes,
+                              .buckets = layout.home_buckets,
+                              .table_key = {options->random[2], options->random[3]},
+                              .epoch_base = options->epoch_base,
+                              .backlog_bytes_max = config->worker_queue_bytes / 4};
+    bus_init(&worker->bus, &bus);
+    bus_endpoint_set(&worker->bus, io_doorbell(worker->io));
+    link_init(&worker->clients.link, &(struct link_options){.io = worker->io,
+                                                            .ring_max = RINGS_MAX,
+                                                            .slots = layout.slots,
+                                                            .peers = layout.peers,
+                                                            .counters = &worker->counters,
+                                                            .trace = &worker->trace});
+    *what = "settings";
+    error = stream_open(worker, &layout, options);
+    return error != 0 ? error : listeners_open(worker, config, what);
+}
+
+void worker_close(struct worker *worker) {
+    if (worker->io != NULL) {
+        io_shut(worker->io);
+        worker->io = NULL;
+    }
+    if (worker->reserve.memory.data != NULL) {
+        // The slack in front of the aligned start stays reserved until the process ends: it was
+        // never touched.
+        (void)munmap(worker->reserve.memory.data,
+                     worker->reserve.memory.length); // a range of ours: it cannot fail
+        worker->reserve.memory.data = NULL;
+    }
+}

@@ -1,0 +1,99 @@
+// Memory pressure and drain: work on many connections, a bounded piece per turn.
+#include "gateway/worker/worker.h"
+
+#include "core/base/check.h"
+
+enum {
+    SCAN_TURN_MAX =
+        65536,          // connections looked at per turn while above the mark: about a millisecond
+    SHED_TURN_MAX = 64, // largest holders that meet their policy per turn
+    DRAIN_TURN_MAX = 4096, // connections given their place in a drain per turn
+};
+
+uint64_t worker_queue_held(const struct worker *worker) {
+    return worker->arena.used_bytes;
+}
+
+struct holders {
+    uint32_t count;
+    uint32_t index[SHED_TURN_MAX];
+    uint32_t bytes[SHED_TURN_MAX];
+};
+
+// Keeps the largest seen, in no order; the smallest of them makes room.
+static void holder_add(struct holders *holders, uint32_t index, uint32_t bytes) {
+    uint32_t at = holders->count;
+    if (at == SHED_TURN_MAX) {
+        at = 0;
+        for (uint32_t i = 1; i < SHED_TURN_MAX; i++) {
+            at = holders->bytes[i] < holders->bytes[at] ? i : at;
+        }
+        if (holders->bytes[at] >= bytes) {
+            return;
+        }
+    } else {
+        holders->count++;
+    }
+    holders->index[at] = index;
+    holders->bytes[at] = bytes;
+}
+
+// Under policy close it is closed; under the others its waiting messages are what the policy would
+// drop.
+static void shed(struct worker *worker, uint32_t index) {
+    struct conns *conns = &worker->clients.conns;
+    struct conn *conn = conn_at(conns, index);
+    if (conn->state != CONN_OPEN) {
+        return;
+    }
+    enum outbox_policy policy = conns->settings[conn->settings].bounds.policy;
+    if (policy == OUTBOX_CLOSE) {
+        conn_close(
+            conns, index,
+            &(struct conn_close_options){.fault = FAULT_memory_pressure, .drops_waiting = true});
+        return;
+    }
+    uint32_t dropped = outbox_drop_waiting(&conns->outboxes, &conn->outbox, true);
+    static const enum counter_id by_policy[] = {
+        [OUTBOX_CLOSE] = COUNTER_dropped_closed,
+        [OUTBOX_DROP_OLDEST] = COUNTER_dropped_oldest,
+        [OUTBOX_DROP_NEWEST] = COUNTER_dropped_newest,
+        [OUTBOX_CONFLATE] = COUNTER_dropped_conflated,
+    };
+    counter_add(&worker->counters, by_policy[policy], dropped);
+}
+
+// DESIGN.md section 5: above worker_queue the largest holders meet their route's policy first.
+void worker_relieve(struct worker *worker) {
+    if (worker_queue_held(worker) <= worker->worker_queue_bytes) {
+        return;
+    }
+    struct conns *conns = &worker->clients.conns;
+    struct holders holders = {.count = 0};
+    uint32_t peak = worker->clients.index_peak;
+    uint32_t scans = peak < SCAN_TURN_MAX ? peak : SCAN_TURN_MAX;
+    for (uint32_t i = 0; i < scans; i++) {
+        worker->pressure_cursor = worker->pressure_cursor >= peak ? 1 : worker->pressure_cursor + 1;
+        const struct conn *conn = conn_at(conns, worker->pressure_cursor);
+        if (conn->state == CONN_OPEN && conn->outbox.queued_bytes > 0) {
+            holder_add(&holders, worker->pressure_cursor, conn->outbox.queued_bytes);
+        }
+    }
+    for (uint32_t i = 0; i < holders.count; i++) {
+        shed(worker, holders.index[i]);
+    }
+}
+
+// Gives connections their place in a drain, a piece per turn.
+void worker_drain_step(struct worker *worker) {
+    if (worker->drain_cursor == 0) {
+        return;
+    }
+    uint32_t peak = worker->clients.index_peak;
+    for (uint32_t i = 0; i < DRAIN_TURN_MAX && worker->drain_cursor <= peak; i++) {
+        conn_drain(&worker->clients.conns, worker->drain_cursor++);
+    }
+    if (worker->drain_cursor > peak) {
+        worker->drain_cursor = 0;
+    }
+}
