@@ -286,3 +286,16 @@ Test(body, a_fault_stays) {
     cr_assert_eq(fault, fault_get(FAULT_chunk_malformed));
     cr_assert_eq(again.length, 1);
 }
+
+Test(body, a_limit_that_shrinks_while_a_body_arrives_is_kept) {
+    struct http_request request = with_length(10);
+    struct http_body body;
+    struct collected out = {0};
+    http_body_init(&body, &request);
+    feed(&body, span_text("hello"), 10, &out);
+    cr_assert_eq(out.result, HTTP_BODY_NEED_MORE);
+    feed(&body, span_text("world"), 4, &out);
+    cr_assert_eq(out.result, HTTP_BODY_FAULT);
+    cr_assert_eq(out.fault, fault_get(FAULT_body_too_large));
+    cr_assert_eq(out.length, 5);
+}
