@@ -164,13 +164,13 @@ static int64_t arena_bits_find(const struct arena *arena, const uint64_t *bits, 
     }
 }
 
-// The lowest clear bit of the free map at or above `first`, or the step count.
+// The lowest clear bit of the free map at or above `first`, at most the step count: bits above the
+// last step are never set.
 static uint32_t arena_run_end(const struct arena *arena, uint32_t first) {
     uint64_t word = ~arena->free_bits[bits_word(first)] & ~(bits_mask(first) - 1);
     for (uint32_t i = bits_word(first);;) {
         if (word != 0) {
-            uint32_t end = i * 64 + (uint32_t)__builtin_ctzll(word);
-            return end < arena->step_count ? end : arena->step_count;
+            return i * 64 + (uint32_t)__builtin_ctzll(word);
         }
         if (++i == arena->word_count) {
             return arena->step_count;

@@ -111,10 +111,11 @@ AVX2 static inline bool is_ascii_32(__m256i block) {
 AVX2 static inline __m256i errors_of_rest_32(__m256i before, struct span bytes, uint32_t rest) {
     const uint8_t *end = bytes.data + bytes.length;
     if (bytes.length >= BLOCK_BYTES + 3) {
-        // The last 32 bytes again, so that nothing is copied: what was right stays right.
+        // The last 32 bytes again, so that nothing is copied: what was right stays right. They
+        // begin inside `before`, so when they are ASCII, it ends with a whole character.
         __m256i block = load_32(end - 32);
         if (is_ascii_32(block)) {
-            return unfinished_32(before);
+            return _mm256_setzero_si256();
         }
         __m256i errors = errors_32(block, load_32(end - 33), load_32(end - 34), load_32(end - 35));
         return _mm256_or_si256(errors, unfinished_32(block));

@@ -229,6 +229,29 @@ Test(arena, touches_only_what_it_gives) {
     fixture_close(&fixture);
 }
 
+Test(arena, touched_steps_are_used_before_clean_ones) {
+    struct fixture fixture;
+    fixture_open(&fixture, 10, 20 * (uint64_t)MIB);
+    struct arena *arena = &fixture.arena;
+    uint32_t low = arena_take(arena, 5 * MIB);  // steps 1 to 3
+    uint32_t high = arena_take(arena, 4 * MIB); // steps 4 and 5
+    arena_give(arena, low);
+    release_all(&fixture); // keeps 1
+    cr_assert_eq(arena->dirty_count, 1);
+    arena_give(arena, high);
+    static const uint32_t expected[] = {1, 4, 5, 0, 2};
+    uint32_t handles[5];
+    for (uint32_t i = 0; i < 5; i++) {
+        handles[i] = arena_take(arena, 64 * (i + 1));
+        cr_assert_eq((arena_at(arena, handles[i]) - fixture.space.data) / ARENA_STEP_BYTES,
+                     expected[i]);
+    }
+    for (uint32_t i = 0; i < 5; i++) {
+        arena_give(arena, handles[i]);
+    }
+    fixture_close(&fixture);
+}
+
 struct held {
     uint32_t handle;
     uint32_t stamp;

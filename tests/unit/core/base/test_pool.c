@@ -289,6 +289,15 @@ Test(pool, giving_twice_is_our_bug, .signal = SIGABRT) {
     pool_give(&fixture.pool, index);
 }
 
+Test(pool, giving_twice_while_others_are_out_is_our_bug, .signal = SIGABRT) {
+    struct fixture fixture;
+    fixture_open(&fixture, 64, 10);
+    uint32_t index = pool_take(&fixture.pool);
+    pool_take(&fixture.pool);
+    pool_give(&fixture.pool, index);
+    pool_give(&fixture.pool, index);
+}
+
 Test(pool, giving_what_was_never_taken_is_our_bug, .signal = SIGABRT) {
     struct fixture fixture;
     fixture_open(&fixture, 64, 10);
