@@ -14,7 +14,7 @@
 
 #include "bench/proc.h"
 
-enum { BACKLOG = 4096 };
+enum { BACKLOG = 2048 };
 
 // The handler's only way to speak to the loops; the floors are small programs of one thread.
 static volatile sig_atomic_t is_stopping;
@@ -164,7 +164,10 @@ int floor_run(struct floor *floor) {
     floor->listener = listener_open(&floor->options.address);
     puts("ready");
     fflush(stdout);
-    return floor->options.is_uring ? floor_uring_run(floor) : floor_epoll_run(floor);
+    int status = floor->options.is_uring ? floor_uring_run(floor) : floor_epoll_run(floor);
+    free(floor->conns);
+    close(floor->listener);
+    return status;
 }
 
 void floor_send(struct floor *floor, struct floor_conn *conn, const uint8_t *bytes, size_t count,

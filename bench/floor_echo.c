@@ -7,12 +7,11 @@
 #include "bench/floor.h"
 #include "bench/frame.h"
 
-enum { ANSWERS_MAX = 1024 };
-
 struct echo {
-    uint8_t *answers; // ANSWERS_MAX server frames behind each other
+    uint8_t *answers; // server frames behind each other
     size_t request_length;
     size_t answer_length;
+    uint64_t answer_count; // a client has no more than `depth` messages in flight
 };
 
 // conn->user: answers that are owed.
@@ -21,7 +20,7 @@ static void answer(struct floor *floor, struct floor_conn *conn) {
     if (conn->user == 0 || conn->is_sending) {
         return;
     }
-    uint64_t count = conn->user < ANSWERS_MAX ? conn->user : ANSWERS_MAX;
+    uint64_t count = conn->user < echo->answer_count ? conn->user : echo->answer_count;
     conn->user -= count;
     floor_send(floor, conn, echo->answers, count * echo->answer_length, NULL);
 }
@@ -47,11 +46,12 @@ int main(int count, char **arguments) {
     size_t header = frame_header_length(size);
     echo.request_length = header + 4 + size;
     echo.answer_length = header + size;
-    echo.answers = malloc(echo.answer_length * ANSWERS_MAX + 4);
+    echo.answer_count = floor.options.depth;
+    echo.answers = malloc(echo.answer_length * echo.answer_count + 4);
     if (echo.answers == NULL) {
         floor_die("out of memory");
     }
-    for (size_t i = 0; i < ANSWERS_MAX; i++) {
+    for (size_t i = 0; i < echo.answer_count; i++) {
         uint8_t *frame = echo.answers + i * echo.answer_length;
         (void)frame_header_write(frame, OPCODE_BINARY, size, mask); // the length is known
         frame[1] &= 0x7f;                                           // a server does not mask
@@ -59,5 +59,7 @@ int main(int count, char **arguments) {
     }
     floor.hooks = (struct floor_hooks){.on_bytes = on_bytes, .on_sent = answer};
     floor.program = &echo;
-    return floor_run(&floor);
+    int status = floor_run(&floor);
+    free(echo.answers);
+    return status;
 }

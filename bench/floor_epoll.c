@@ -126,5 +126,7 @@ int floor_epoll_run(struct floor *floor) {
             // a fan-out goes on until everybody has it
         }
     }
+    free(buffer);
+    close(epoll);
     return 0;
 }

@@ -142,5 +142,11 @@ int main(int count, char **arguments) {
                                        .on_closed = on_sent,
                                        .on_turn = on_turn};
     floor.program = fanout;
-    return floor_run(&floor);
+    int status = floor_run(&floor);
+    for (size_t i = 0; i < JOBS; i++) {
+        free(fanout->jobs[i].frames);
+    }
+    free(fanout->incoming);
+    free(fanout);
+    return status;
 }

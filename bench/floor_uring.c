@@ -18,8 +18,8 @@ enum {
     RINGS_MAX = 64,
     SUBMISSIONS = 1024,
     COMPLETIONS = 8192,
-    SLOTS_SPARE =
-        512, // more clients may be accepted between the last free slot and the end of the accept
+    SLOTS_SPARE = 512, // the connections of an earlier run may still be closing
+    ACCEPTS = 64,
     SLOTS_MAX = 65536,
     BUFFER_MIN = 2048,
     BUFFERS_BYTES_MAX = 4 << 20,
@@ -32,9 +32,9 @@ struct ring {
     struct io_uring ring;
     struct io_uring_buf_ring *buffers;
     uint8_t *memory;
-    uint32_t used;  // slots
-    uint32_t first; // index of its first connection
-    bool is_accepting;
+    uint32_t used;      // slots
+    uint32_t first;     // index of its first connection
+    uint32_t accepting; // accepts under way
 };
 
 struct engine {
@@ -68,12 +68,36 @@ static struct ring *ring_of(struct engine *engine, const struct floor_conn *conn
     return &engine->rings[conn->index / engine->slots];
 }
 
+// One ring: a multishot accept, since the table holds all that may come. Several: some single ones,
+// each of which is sure of a slot; a multishot would take the whole backlog before it can be told
+// that the table is full.
 static void arm_accept(struct engine *engine, uint32_t at) {
     struct ring *ring = &engine->rings[at];
     struct io_uring_sqe *sqe = sqe_take(ring);
-    io_uring_prep_multishot_accept_direct(sqe, engine->floor->listener, NULL, NULL, 0);
+    if (engine->ring_count == 1) {
+        io_uring_prep_multishot_accept_direct(sqe, engine->floor->listener, NULL, NULL, 0);
+    } else {
+        io_uring_prep_accept_direct(sqe, engine->floor->listener, NULL, NULL, 0, 0);
+        sqe->file_index = IORING_FILE_INDEX_ALLOC; // the helper of liburing 2.3 spoils it
+    }
     sqe->user_data = tag_of(OP_ACCEPT, 0, at);
-    ring->is_accepting = true;
+    ring->accepting++;
+}
+
+// Keeps accepts under way on the first ring that has room.
+static void accept_where_room(struct engine *engine) {
+    uint32_t accepting = 0;
+    for (uint32_t i = 0; i < engine->ring_count; i++) {
+        accepting += engine->rings[i].accepting;
+    }
+    uint32_t wanted = engine->ring_count == 1 ? 1 : ACCEPTS;
+    for (uint32_t i = 0; i < engine->ring_count; i++) {
+        struct ring *ring = &engine->rings[i];
+        while (accepting < wanted && ring->used + ring->accepting < engine->slots) {
+            arm_accept(engine, i);
+            accepting++;
+        }
+    }
 }
 
 static void arm_poll(struct engine *engine, struct floor_conn *conn) {
@@ -121,55 +145,29 @@ static void conn_close(struct engine *engine, struct floor_conn *conn) {
     sqe->user_data = tag_of(OP_CLOSE, conn->generation, conn->index);
     conn->state = FLOOR_FREE;
     engine->floor->open_count--;
-    ring->used--;
     if (engine->floor->hooks.on_closed != NULL) {
         engine->floor->hooks.on_closed(engine->floor, conn);
     }
 }
 
-// A ring with no room stops to accept; the first one with room begins.
-static void accept_where_room(struct engine *engine) {
-    for (uint32_t i = 0; i < engine->ring_count; i++) {
-        if (engine->rings[i].is_accepting) {
-            return;
-        }
-    }
-    for (uint32_t i = 0; i < engine->ring_count; i++) {
-        if (engine->rings[i].used < engine->slots) {
-            arm_accept(engine, i);
-            return;
-        }
-    }
-}
-
 static void on_accept(struct engine *engine, uint32_t at, const struct io_uring_cqe *cqe) {
     struct ring *ring = &engine->rings[at];
-    if (cqe->res >= 0) {
-        uint32_t index = ring->first + (uint32_t)cqe->res;
-        struct floor_conn *conn = &engine->floor->conns[index];
-        floor_conn_open(conn, index, cqe->res);
-        ring->used++;
-        engine->floor->open_count++;
-        if (engine->floor->options.is_unarmed) {
-            arm_receive(engine, conn, 0);
-        } else {
-            arm_poll(engine, conn);
-        }
-        if (ring->used + SLOTS_SPARE == engine->slots && engine->ring_count > 1) {
-            struct io_uring_sqe *sqe = sqe_take(ring);
-            io_uring_prep_cancel64(sqe, tag_of(OP_ACCEPT, 0, at), 0);
-            sqe->user_data = tag_of(OP_CANCEL, 0, at);
-        }
-    } else if (cqe->res != -ECANCELED) {
+    if (cqe->res < 0) {
         floor_die("accept: %s", strerror(-cqe->res));
     }
+    uint32_t index = ring->first + (uint32_t)cqe->res;
+    struct floor_conn *conn = &engine->floor->conns[index];
+    floor_conn_open(conn, index, cqe->res);
+    ring->used++;
+    engine->floor->open_count++;
+    if (engine->floor->options.is_unarmed) {
+        arm_receive(engine, conn, 0);
+    } else {
+        arm_poll(engine, conn);
+    }
     if ((cqe->flags & IORING_CQE_F_MORE) == 0) {
-        ring->is_accepting = false;
-        if (cqe->res == -ECANCELED && at + 1 < engine->ring_count) {
-            arm_accept(engine, at + 1);
-        } else {
-            accept_where_room(engine);
-        }
+        ring->accepting--;
+        accept_where_room(engine);
     }
 }
 
@@ -223,10 +221,15 @@ static void on_completion(struct engine *engine, const struct io_uring_cqe *cqe)
         on_accept(engine, index, cqe);
         return;
     }
-    if (operation == OP_CANCEL || operation == OP_CLOSE) {
+    struct floor_conn *conn = &engine->floor->conns[index];
+    if (operation == OP_CANCEL) {
         return;
     }
-    struct floor_conn *conn = &engine->floor->conns[index];
+    if (operation == OP_CLOSE) {
+        ring_of(engine, conn)->used--;
+        accept_where_room(engine);
+        return;
+    }
     if (conn->state == FLOOR_FREE || conn->generation != (uint8_t)(cqe->user_data >> 32)) {
         if (operation == OP_RECEIVE && (cqe->flags & IORING_CQE_F_BUFFER) != 0) {
             give_buffer(engine, ring_of(engine, conn), cqe->flags >> IORING_CQE_BUFFER_SHIFT);
@@ -300,12 +303,8 @@ static void engine_open(struct engine *engine, struct floor *floor) {
     uint64_t slots = options->connections + SLOTS_SPARE;
     uint64_t most = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
     most = most < SLOTS_MAX ? most : SLOTS_MAX;
-    if (most <= 2 * SLOTS_SPARE) {
-        floor_die("RLIMIT_NOFILE is below %d", 2 * SLOTS_SPARE);
-    }
     engine->slots = (uint32_t)(slots < most ? slots : most);
-    uint64_t rings =
-        slots <= most ? 1 : (options->connections + most - 1) / (most - 2 * SLOTS_SPARE) + 1;
+    uint64_t rings = (slots + engine->slots - 1) / engine->slots;
     if (rings > RINGS_MAX) {
         floor_die("%lu rings would be needed", (unsigned long)rings);
     }
@@ -330,7 +329,7 @@ static void engine_open(struct engine *engine, struct floor *floor) {
     }
     floor->engine = engine;
     floor->send = conn_send;
-    arm_accept(engine, 0);
+    accept_where_room(engine);
 }
 
 static bool ring_has_work(const struct ring *ring) {
@@ -432,5 +431,9 @@ int floor_uring_run(struct floor *floor) {
             turn_many(engine, may_wait, wait_ms);
         }
     }
+    for (uint32_t i = 0; i < engine->ring_count; i++) {
+        io_uring_queue_exit(&engine->rings[i].ring);
+    }
+    free(engine);
     return 0;
 }
