@@ -12,6 +12,7 @@ BODY, FIELDS, REFUSAL, HOST = (
     "core/http/refusal.c",
     "core/http/host.c",
 )
+LINE = "core/http/line.c"
 CONN_WS, CONN_OUT, CONN_HTTP = (
     "core/conn/conn_ws.c",
     "core/conn/conn_out.c",
@@ -357,7 +358,7 @@ MUTATIONS = [
         "        field = http_field_find(request, name, field);\n    }\n    return false;\n}\n\nbool http_is_token",
         "        break;\n    }\n    return false;\n}\n\nbool http_is_token",
     ),
-    ("any HTTP version", REQUEST, "if (text.data[5] != '1'", "if (text.data[5] == '0'"),
+    ("any HTTP version", LINE, "if (text.data[5] != '1') {", "if (false) {"),
     (
         "no empty line before the request line",
         REQUEST,
