@@ -12,7 +12,7 @@ BODY, FIELDS, REFUSAL, HOST = (
     "core/http/refusal.c",
     "core/http/host.c",
 )
-LINE = "core/http/line.c"
+LINE, PAYLOAD = "core/http/line.c", "core/hub/payload.c"
 CONN_WS, CONN_OUT, CONN_HTTP = (
     "core/conn/conn_ws.c",
     "core/conn/conn_out.c",
@@ -81,10 +81,10 @@ MUTATIONS = [
         "if (false) {",
     ),
     (
-        "the server's length of 126 bytes in 7 bits",
-        FRAME,
-        "return payload_bytes <= UINT16_MAX ? 4 : 10;",
-        "return payload_bytes < UINT16_MAX ? 4 : 10;",
+        "the server writes 65535 bytes' length in 64 bits",
+        PAYLOAD,
+        "return data_bytes <= LENGTH_16_MAX ? 4 : HEAD_BYTES_MAX;",
+        "return data_bytes < LENGTH_16_MAX ? 4 : HEAD_BYTES_MAX;",
     ),
     (
         "stray continuation allowed",
