@@ -33,7 +33,7 @@ def post(path, body, kind=None, **how):
     cases=[1, 2, 10],
 )
 def fan_out(t, count):
-    peers = [t.open(f"/chat/fan-{count}") for _ in range(count)]
+    peers = [t.open(f"/chat/{t.room}fan-{count}") for _ in range(count)]
     for number, peer in enumerate(peers):
         peer.send(text(f"from {number}"))
         for other in peers:
@@ -51,7 +51,7 @@ def fan_out(t, count):
     },
 )
 def kind_is_kept(t, opcode, payload):
-    room = f"/chat/kind-{opcode}-{len(payload)}"
+    room = f"/chat/{t.room}kind-{opcode}-{len(payload)}"
     a, b = t.open(room), t.open(room)
     a.send(frame(opcode, payload))
     a.expect(opcode, payload)
@@ -60,7 +60,7 @@ def kind_is_kept(t, opcode, payload):
 
 @row("DESIGN 1", "a large message reaches subscribers whole", cases=[126, 65536, 300000, 1048576])
 def large(t, size):
-    room = f"/chat/large-{size}"
+    room = f"/chat/{t.room}large-{size}"
     a, b = t.open(room), t.open(room)
     payload = bytes(i % 251 for i in range(251)) * (size // 251 + 1)
     a.send(binary(payload[:size]))
@@ -70,7 +70,7 @@ def large(t, size):
 
 @row("RFC 6455 5.4", "a fragmented message is published as one message")
 def fragmented(t):
-    a, b = t.open("/chat/fragmented"), t.open("/chat/fragmented")
+    a, b = t.open(f"/chat/{t.room}fragmented"), t.open(f"/chat/{t.room}fragmented")
     a.send(text("in ", fin=False), ping(b"p"), frame(CONT, b"pieces"))
     b.expect_text("in pieces")
     got = [a.frame(), a.frame()]
@@ -80,7 +80,7 @@ def fragmented(t):
 
 @row("DESIGN 1", "echo_self: false: the sender does not get its own message, everyone else does")
 def no_echo(t):
-    a, b = t.open("/quiet/r"), t.open("/quiet/r")
+    a, b = t.open(f"/quiet/{t.room}r"), t.open(f"/quiet/{t.room}r")
     a.send(text("mine"))
     b.expect_text("mine")
     b.send(text("yours"))
@@ -89,11 +89,17 @@ def no_echo(t):
 
 @row("DESIGN 1", "channels are apart: a message of one room is not seen in another")
 def rooms_are_apart(t):
-    a, b = t.open("/chat/room-a"), t.open("/chat/room-b")
+    a, b = t.open(f"/chat/{t.room}room-a"), t.open(f"/chat/{t.room}room-b")
     a.send(text("a"))
     a.expect_text("a")
     b.send(text("b"))
     b.expect_text("b")
+
+
+def own(t, path):
+    """The same path below a name of this row's own."""
+    route, value = path.rsplit("/", 1)
+    return f"{route}/{t.room}{value}"
 
 
 APART = {
@@ -116,6 +122,7 @@ APART = {
     cases=APART,
 )
 def values_are_apart(t, one, other):
+    one, other = own(t, one), own(t, other)
     a, b = t.open(one), t.open(other)
     a.send(text("a"))
     a.expect_text("a")
@@ -137,6 +144,7 @@ SAME = {
     cases=SAME,
 )
 def values_are_the_same(t, one, other):
+    one, other = own(t, one), own(t, other)
     a, b = t.open(one), t.open(other)
     a.send(text("same"))
     b.expect_text("same")
@@ -145,14 +153,14 @@ def values_are_the_same(t, one, other):
 
 @row("DESIGN 1", "a placeholder's value is 128 bytes at most (n - 1, n pass)", cases=[127, 128])
 def value_length(t, size):
-    peer = t.open("/chat/" + "v" * size)
+    peer = t.open(f"/chat/{t.room}" + "v" * (size - len(t.room)))
     peer.send(text("x"))
     peer.expect_text("x")
 
 
 @row("DESIGN 1", "a placeholder's value is 128 bytes at most (n + 1 is refused)", cases=[129, 1000])
 def value_too_long(t, size):
-    refused(t, upgrade("/chat/" + "v" * size), (404, 400, 414))
+    refused(t, upgrade(f"/chat/{t.room}" + "v" * (size - len(t.room))), (404, 400, 414))
 
 
 @row(
@@ -160,8 +168,8 @@ def value_too_long(t, size):
     "one order for everyone: many publishers, every subscriber sees the same sequence",
 )
 def one_order(t):
-    publishers = [t.open("/chat/order") for _ in range(4)]
-    readers = [t.open("/chat/order") for _ in range(4)]
+    publishers = [t.open(f"/chat/{t.room}order") for _ in range(4)]
+    readers = [t.open(f"/chat/{t.room}order") for _ in range(4)]
 
     def publish(number):
         for i in range(50):
@@ -183,7 +191,7 @@ def one_order(t):
 
 @row("DESIGN 1", "a route without `publish`: a client's message is a policy violation (1008)")
 def not_publishable(t):
-    peer = t.open("/listen/np")
+    peer = t.open(f"/listen/{t.room}np")
     peer.send(text("hello"))
     peer.expect_close(1008)
     peer.send(close(1008))
@@ -192,14 +200,14 @@ def not_publishable(t):
 
 @row("DESIGN 1", "a route without `publish` still receives")
 def listener_receives(t):
-    listener, speaker = t.open("/listen/lr"), t.open("/chat/lr")
+    listener, speaker = t.open(f"/listen/{t.room}lr"), t.open(f"/chat/{t.room}lr")
     speaker.send(text("hear"))
     listener.expect_text("hear")
 
 
 @row("DESIGN 1", "`messages: text` holds on channels routes: binary is 1003, and not published")
 def kind_of_route(t):
-    a, b = t.open("/texts/k"), t.open("/texts/k")
+    a, b = t.open(f"/texts/{t.room}k"), t.open(f"/texts/{t.room}k")
     a.send(binary(b"no"))
     a.expect_close(1003)
     b.send(text("yes"))
@@ -212,7 +220,7 @@ def kind_of_route(t):
     cases={"whole": text(b"\xff"), "fragments": text(b"\xe2", fin=False) + frame(CONT, b"\x82")},
 )
 def invalid_is_not_published(t, bad):
-    a, b = t.open(f"/chat/bad-{len(bad)}"), t.open(f"/chat/bad-{len(bad)}")
+    a, b = t.open(f"/chat/{t.room}bad-{len(bad)}"), t.open(f"/chat/{t.room}bad-{len(bad)}")
     a.send(bad)
     a.expect_close(1007)
     b.send(text("after"))
@@ -221,7 +229,7 @@ def invalid_is_not_published(t, bad):
 
 @row("DESIGN 5, Bad input", "the connection ends, everyone else is unaffected")
 def others_are_unaffected(t):
-    a, b, c = (t.open("/chat/unaffected") for _ in range(3))
+    a, b, c = (t.open(f"/chat/{t.room}unaffected") for _ in range(3))
     a.send(frame(3, b"violation"))
     a.expect_close(1002)
     a.close()
@@ -232,7 +240,7 @@ def others_are_unaffected(t):
 
 @row("DESIGN 5", "a subscriber that left is no longer sent to; the rest goes on")
 def leaving(t):
-    a, b = t.open("/chat/leaving"), t.open("/chat/leaving")
+    a, b = t.open(f"/chat/{t.room}leaving"), t.open(f"/chat/{t.room}leaving")
     b.leave()
     a.send(text("alone"))
     a.expect_text("alone")
@@ -240,16 +248,16 @@ def leaving(t):
 
 @row("DESIGN 5", "a publish right before the publisher's Close is not lost")
 def publish_then_close(t):
-    a, b = t.open("/chat/last-words"), t.open("/chat/last-words")
+    a, b = t.open(f"/chat/{t.room}last-words"), t.open(f"/chat/{t.room}last-words")
     a.send(text("last words"), close(1000))
     b.expect_text("last words")
 
 
 @row("DESIGN 5", "a publish right behind the GET is not lost")
 def publish_behind_the_get(t):
-    b = t.open("/chat/early")
+    b = t.open(f"/chat/{t.room}early")
     a = t.peer()
-    a.send(upgrade("/chat/early", body=text("early")))
+    a.send(upgrade(f"/chat/{t.room}early", body=text("early")))
     a.opened()
     b.expect_text("early")
     a.expect_text("early")
@@ -264,7 +272,7 @@ def publish_behind_the_get(t):
     cases={"plain": "text/plain", "json": "application/json", "none": None},
 )
 def post_publishes(t, kind):
-    room = f"/chat/post-{str(kind).split('/')[-1]}"
+    room = f"/chat/{t.room}post-{str(kind).split('/')[-1]}"
     listener = t.open(room)
     refused(t, post(room, '{"a": 1}', kind), DONE)
     listener.expect_text('{"a": 1}')
@@ -272,8 +280,10 @@ def post_publishes(t, kind):
 
 @row("DESIGN 1", "POST of bytes that are no text is published as a binary message")
 def post_binary(t):
-    listener = t.open("/chat/post-binary")
-    refused(t, post("/chat/post-binary", b"\x00\xff\x80", "application/octet-stream"), DONE)
+    listener = t.open(f"/chat/{t.room}post-binary")
+    refused(
+        t, post(f"/chat/{t.room}post-binary", b"\x00\xff\x80", "application/octet-stream"), DONE
+    )
     listener.expect(BINARY, b"\x00\xff\x80")
 
 
@@ -293,9 +303,9 @@ def post_elsewhere(t, path, statuses):
 
 @row("DESIGN 1", "POSTs on one connection are published in order")
 def post_order(t):
-    listener = t.open("/chat/post-order")
+    listener = t.open(f"/chat/{t.room}post-order")
     peer = t.peer()
-    peer.send(b"".join(post("/chat/post-order", f"{i}") for i in range(20)))
+    peer.send(b"".join(post(f"/chat/{t.room}post-order", f"{i}") for i in range(20)))
     for i in range(20):
         answered(peer, DONE, after=False)
     for i in range(20):
@@ -304,7 +314,7 @@ def post_order(t):
 
 @row("DESIGN 1", "an empty POST publishes an empty message, or is refused; it hangs nobody")
 def post_empty(t):
-    refused(t, post("/chat/post-empty", ""), (*DONE, 400))
+    refused(t, post(f"/chat/{t.room}post-empty", ""), (*DONE, 400))
 
 
 @row(
@@ -317,13 +327,15 @@ def post_empty(t):
     },
 )
 def get_on_channels(t, *fields):
-    refused(t, request("/chat/get", fields=fields), 426)
+    refused(t, request(f"/chat/{t.room}get", fields=fields), 426)
 
 
 @row("DESIGN 1", "a POST's body obeys `messages: text` and UTF-8")
 def post_wrong_kind(t):
-    listener = t.open("/texts/post")
-    refused(t, post("/texts/post", b"\xff\xfe", "application/octet-stream"), (400, 415, 422))
-    refused(t, post("/texts/post", "fine", "text/plain"), DONE)
+    listener = t.open(f"/texts/{t.room}post")
+    refused(
+        t, post(f"/texts/{t.room}post", b"\xff\xfe", "application/octet-stream"), (400, 415, 422)
+    )
+    refused(t, post(f"/texts/{t.room}post", "fine", "text/plain"), DONE)
     listener.expect_text("fine")
     survives(listener)

@@ -121,8 +121,7 @@ def ping_flood(t, count):
 
 @row("RFC 6455 5.5.3", FLOOD + ": the newest is answered when the reader comes back")
 def ping_flood_unread(t):
-    peer = t.open()
-    peer.sock.setsockopt(1, 8, 4096)  # SO_RCVBUF: little room for pongs
+    peer = t.open(receive_buffer=4096)  # little room for pongs
     body = b"." * 119
     for number in range(0, 30000, 1000):
         peer.send(

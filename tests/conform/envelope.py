@@ -52,9 +52,9 @@ def both(peer, first, second):
 
 @row(ENVELOPE, 'messages come as {"id", "channel", "data"}')
 def data(t):
-    peer, plain = enter(t, "e-data"), t.open("/rooms/e-data")
+    peer, plain = enter(t, f"{t.room}e-data"), t.open(f"/rooms/{t.room}e-data")
     plain.send(text("h\u00e9llo"))
-    message(peer, "user.e-data", data="h\u00e9llo")
+    message(peer, f"user.{t.room}e-data", data="h\u00e9llo")
     plain.expect_text("h\u00e9llo")  # without ?envelope=json the bytes are the application's own
 
 
@@ -64,7 +64,7 @@ def data(t):
     cases={"some": b"\x00\xff\x80", "empty": b"", "long": bytes(range(256)) * 40},
 )
 def binary_data(t, payload):
-    name = f"e-bin-{len(payload)}"
+    name = f"{t.room}bin"
     peer, plain = enter(t, name), t.open(f"/rooms/{name}")
     plain.send(binary(payload))
     message(peer, f"user.{name}", base64=base64.b64encode(payload).decode())
@@ -85,7 +85,7 @@ ESCAPED = {
 
 @row(ENVELOPE, "`data` is a string: every character survives", cases=ESCAPED)
 def escaped(t, string):
-    name = f"e-esc-{len(string)}-{ord(string[:1] or 'z'):x}"
+    name = f"{t.room}esc"
     peer, plain = enter(t, name), t.open(f"/rooms/{name}")
     plain.send(text(string))
     message(peer, f"user.{name}", data=string)
@@ -93,9 +93,9 @@ def escaped(t, string):
 
 @row(ENVELOPE, "ids of one channel are all different and rise")
 def ids(t):
-    peer, plain = enter(t, "e-ids"), t.open("/rooms/e-ids")
+    peer, plain = enter(t, f"{t.room}e-ids"), t.open(f"/rooms/{t.room}e-ids")
     plain.send(b"".join(text(str(i)) for i in range(20)))
-    seen = [message(peer, "user.e-ids", data=str(i))["id"] for i in range(20)]
+    seen = [message(peer, f"user.{t.room}e-ids", data=str(i))["id"] for i in range(20)]
     if len(set(seen)) != 20 or seen != sorted(seen):
         raise Wrong(f"{seen}")
 
@@ -106,7 +106,7 @@ def ids(t):
     cases=["room.e1", "exact", "room.a.b-c_d@~%20"],
 )
 def subscribe(t, channel):
-    peer, other = enter(t, "e-sub"), enter(t, "e-sub-other")
+    peer, other = enter(t, f"{t.room}e-sub"), enter(t, f"{t.room}e-sub-other")
     say(peer, subscribe=channel)
     answered(peer, subscribed=channel)
     say(other, publish=channel, data="to " + channel)
@@ -116,11 +116,11 @@ def subscribe(t, channel):
 
 @row(ENVELOPE, "subscribing twice is answered twice, and delivers once")
 def subscribe_twice(t):
-    peer = enter(t, "e-twice")
+    peer = enter(t, f"{t.room}e-twice")
     for _ in range(2):
-        say(peer, subscribe="room.e-twice")
-        answered(peer, subscribed="room.e-twice")
-    say(peer, publish="room.e-twice", data="once")
+        say(peer, subscribe=f"room.{t.room}e-twice")
+        answered(peer, subscribed=f"room.{t.room}e-twice")
+    say(peer, publish=f"room.{t.room}e-twice", data="once")
     both(peer, "published", "data")
     peer.send(ping(b"end"))
     peer.expect_pong(b"end")
@@ -128,13 +128,13 @@ def subscribe_twice(t):
 
 @row(ENVELOPE, "unsubscribe is answered, and nothing comes behind it")
 def unsubscribe(t):
-    peer, other = enter(t, "e-unsub"), enter(t, "e-unsub-other")
-    say(peer, subscribe="room.e-unsub")
-    answered(peer, subscribed="room.e-unsub")
-    say(peer, unsubscribe="room.e-unsub")
-    answered(peer, unsubscribed="room.e-unsub")
-    say(other, publish="room.e-unsub", data="late")
-    answered(other, published="room.e-unsub", subscribers=0)
+    peer, other = enter(t, f"{t.room}e-unsub"), enter(t, f"{t.room}e-unsub-other")
+    say(peer, subscribe=f"room.{t.room}e-unsub")
+    answered(peer, subscribed=f"room.{t.room}e-unsub")
+    say(peer, unsubscribe=f"room.{t.room}e-unsub")
+    answered(peer, unsubscribed=f"room.{t.room}e-unsub")
+    say(other, publish=f"room.{t.room}e-unsub", data="late")
+    answered(other, published=f"room.{t.room}e-unsub", subscribers=0)
     peer.send(ping(b"end"))
     peer.expect_pong(b"end")
 
@@ -143,12 +143,12 @@ def unsubscribe(t):
     ENVELOPE, "publish within `allow` is answered, with the number of subscribers", cases=[0, 1, 3]
 )
 def publish(t, count):
-    channel = f"room.e-pub-{count}"
-    listeners = [enter(t, f"e-pub-{count}-{i}") for i in range(count)]
+    channel = f"room.{t.room}e-pub-{count}"
+    listeners = [enter(t, f"{t.room}e-pub-{count}-{i}") for i in range(count)]
     for peer in listeners:
         say(peer, subscribe=channel)
         answered(peer, subscribed=channel)
-    speaker = enter(t, f"e-pub-{count}-speaker")
+    speaker = enter(t, f"{t.room}e-pub-{count}-speaker")
     say(speaker, publish=channel, data="h\u00e9llo")
     answered(speaker, published=channel, subscribers=count)
     for peer in listeners:
@@ -157,16 +157,16 @@ def publish(t, count):
 
 @row(ENVELOPE, "publish of binary: base64 in, bytes out")
 def publish_binary(t):
-    peer, plain = enter(t, "e-pubbin"), t.open("/rooms/e-pubbin")
-    say(peer, publish="user.e-pubbin", base64="AP+A")
+    peer, plain = enter(t, f"{t.room}e-pubbin"), t.open(f"/rooms/{t.room}e-pubbin")
+    say(peer, publish=f"user.{t.room}e-pubbin", base64="AP+A")
     both(peer, "published", "base64")
     plain.expect(BINARY, b"\x00\xff\x80")
 
 
 @row(ENVELOPE, "the channel that plain messages go to may be published to")
 def publish_own(t):
-    peer, plain = enter(t, "e-own"), t.open("/rooms/e-own")
-    say(peer, publish="user.e-own", data="own")
+    peer, plain = enter(t, f"{t.room}e-own"), t.open(f"/rooms/{t.room}e-own")
+    say(peer, publish=f"user.{t.room}e-own", data="own")
     got = both(peer, "published", "data")
     if got[1]["data"] != "own" or got[0]["subscribers"] != 2:
         raise Wrong(f"{got}")
@@ -192,7 +192,7 @@ OUTSIDE = [
     cases=OUTSIDE,
 )
 def outside(t, channel):
-    peer = enter(t, "e-out")
+    peer = enter(t, f"{t.room}e-out")
     say(peer, subscribe=channel)
     answered(peer, error=None)
     say(peer, publish=channel, data="x")
@@ -222,7 +222,7 @@ NAMES = {
     cases=NAMES,
 )
 def bad_names(t, channel):
-    peer = enter(t, "e-names")
+    peer = enter(t, f"{t.room}e-names")
     for word in ("subscribe", "publish", "unsubscribe"):
         say(peer, **{word: channel, "data": "x"})
         answered(peer, error=None)
@@ -231,7 +231,7 @@ def bad_names(t, channel):
 @row(ENVELOPE, "a name of 255 bytes is one")
 def longest_name(t):
     channel = "room." + "x" * 250
-    peer = enter(t, "e-long")
+    peer = enter(t, f"{t.room}e-long")
     say(peer, subscribe=channel)
     answered(peer, subscribed=channel)
 
@@ -250,8 +250,8 @@ def longest_name(t):
     },
 )
 def bad_content(t, content):
-    peer = enter(t, "e-content")
-    say(peer, publish="room.e-content", **content)
+    peer = enter(t, f"{t.room}e-content")
+    say(peer, publish=f"room.{t.room}e-content", **content)
     answered(peer, error=None)
 
 
@@ -273,7 +273,7 @@ MALFORMED = {
 
 @row(ENVELOPE, "what is no envelope at all ends the connection (1007)", cases=MALFORMED)
 def malformed(t, string):
-    peer = enter(t, "e-mal")
+    peer = enter(t, f"{t.room}e-mal")
     peer.send(text(string))
     peer.expect_close(1007)
     peer.send(close(1007))
@@ -282,27 +282,30 @@ def malformed(t, string):
 
 @row(ENVELOPE, "a binary message from an envelope client is of the wrong kind (1003)")
 def binary_from_client(t):
-    peer = enter(t, "e-kind")
+    peer = enter(t, f"{t.room}e-kind")
     peer.send(binary(b'{"subscribe":"room.a"}'))
     peer.expect_close(1003)
 
 
 @row("RFC 6455 5.4", "an envelope may come in fragments")
 def in_fragments(t):
-    peer = enter(t, "e-frag")
-    peer.send(text('{"subscr', fin=False), ping(b"p"), frame(CONT, 'ibe":"room.e-frag"}'))
+    peer = enter(t, f"{t.room}e-frag")
+    peer.send(text('{"subscr', fin=False), ping(b"p"), frame(CONT, 'ibe":f"room.{t.room}e-frag"}'))
     peer.expect_pong(b"p")
-    answered(peer, subscribed="room.e-frag")
+    answered(peer, subscribed=f"room.{t.room}e-frag")
 
 
 @row(ENVELOPE, "many requests in one segment are answered in order")
 def in_order(t):
-    peer = enter(t, "e-order")
+    peer = enter(t, f"{t.room}e-order")
     peer.send(
-        b"".join(text(json.dumps({"publish": "room.e-order", "data": str(i)})) for i in range(50))
+        b"".join(
+            text(json.dumps({"publish": f"room.{t.room}e-order", "data": str(i)}))
+            for i in range(50)
+        )
     )
     for _ in range(50):
-        answered(peer, published="room.e-order", subscribers=0)
+        answered(peer, published=f"room.{t.room}e-order", subscribers=0)
 
 
 @row(
@@ -311,8 +314,9 @@ def in_order(t):
     cases=["\\ud800", "\\udfff", "a\\ud83cb"],
 )
 def lone_surrogate(t, escape):
-    listener, peer = t.open("/rooms/e-surr"), enter(t, "e-surr")
-    peer.send(text('{"publish":"user.e-surr","data":"' + escape + '"}'))
+    user = f"{t.room}surr"
+    listener, peer = t.open(f"/rooms/{user}"), enter(t, user)
+    peer.send(text('{"publish":"user.' + user + '","data":"' + escape + '"}'))
     got = peer.frame()
     if got.opcode == TEXT and b"error" not in got.payload:
         raise Wrong(f"{got}")
@@ -326,7 +330,7 @@ def lone_surrogate(t, escape):
     cases=["", "envelope=xml", "envelope", "xenvelope=json", "a=1&envelopes=json"],
 )
 def not_asked_for(t, query):
-    peer = t.open(f"/rooms/e-plain?{query}")
+    peer = t.open(f"/rooms/{t.room}plain?{query}")
     peer.send(text("plain"))
     peer.expect_text("plain")
 
@@ -337,30 +341,32 @@ def not_asked_for(t, query):
     cases=["a=1&envelope=json", "envelope=json&b=2", "envelope=%6ason"],
 )
 def among_others(t, query):
-    peer = enter(t, "e-query", query)
-    say(peer, subscribe="room.e-query")
-    answered(peer, subscribed="room.e-query")
+    peer = enter(t, f"{t.room}e-query-{len(query)}", query)
+    say(peer, subscribe=f"room.{t.room}e-query")
+    answered(peer, subscribed=f"room.{t.room}e-query")
 
 
 @row(ENVELOPE, "limits.channels: subscriptions of one connection at n (4) and n + 1")
 def channel_limit(t):
-    peer = enter(t, "e-limit")  # one is the route's own
+    peer = enter(t, f"{t.room}e-limit")  # one is the route's own
     for number in range(3):
-        say(peer, subscribe=f"room.e-limit-{number}")
-        answered(peer, subscribed=f"room.e-limit-{number}")
-    say(peer, subscribe="room.e-limit-3")
+        say(peer, subscribe=f"room.{t.room}e-limit-{number}")
+        answered(peer, subscribed=f"room.{t.room}e-limit-{number}")
+    say(peer, subscribe=f"room.{t.room}e-limit-3")
     answered(peer, error=None)
-    say(peer, unsubscribe="room.e-limit-0")
-    answered(peer, unsubscribed="room.e-limit-0")
-    say(peer, subscribe="room.e-limit-3")
-    answered(peer, subscribed="room.e-limit-3")
+    say(peer, unsubscribe=f"room.{t.room}e-limit-0")
+    answered(peer, unsubscribed=f"room.{t.room}e-limit-0")
+    say(peer, subscribe=f"room.{t.room}e-limit-3")
+    answered(peer, subscribed=f"room.{t.room}e-limit-3")
 
 
 @row(ENVELOPE, "an envelope on a route without `allow`: plain subscription, nothing more")
 def without_allow(t):
-    peer, plain = t.open("/chat/e-noallow?envelope=json"), t.open("/chat/e-noallow")
+    peer, plain = t.open(f"/chat/{t.room}e-noallow?envelope=json"), t.open(
+        f"/chat/{t.room}e-noallow"
+    )
     plain.send(text("x"))
-    message(peer, "chat.e-noallow", data="x")
+    message(peer, f"chat.{t.room}e-noallow", data="x")
     say(peer, subscribe="room.a")
     answered(peer, error=None)
     refused(t, upgrade("/chat/..?envelope=json"), 400)

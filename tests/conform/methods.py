@@ -16,9 +16,11 @@ DONE = (200, 202, 204)
     cases=["100-continue", "100-Continue", "100-CONTINUE"],
 )
 def expect_continue(t, value):
-    listener = t.open("/post/expect")
+    listener = t.open(f"/post/{t.room}")
     peer = t.peer()
-    peer.send(request("/post/expect", "POST", fields=[("Expect", value), ("Content-Length", "4")]))
+    peer.send(
+        request(f"/post/{t.room}", "POST", fields=[("Expect", value), ("Content-Length", "4")])
+    )
     answer = peer.response(interim=True)
     if answer.status != 100:
         raise Wrong(f"expected 100, got {answer}")

@@ -308,11 +308,11 @@ def origin_unrestricted(t, origin):
 
 @row("RFC 6455 10.2", "the same rule holds for POST: a foreign Origin publishes nothing")
 def origin_of_a_post(t):
-    listener = t.open("/guarded/a")
+    listener = t.open(f"/guarded/{t.room}")
     refused(
         t,
         request(
-            "/guarded/a",
+            f"/guarded/{t.room}",
             "POST",
             fields=[("Origin", "https://evil.test"), ("Content-Length", "4")],
             body="evil",
@@ -322,7 +322,7 @@ def origin_of_a_post(t):
     answer = refused(
         t,
         request(
-            "/guarded/a",
+            f"/guarded/{t.room}",
             "POST",
             fields=[("Origin", "https://app.example.com"), ("Content-Length", "4")],
             body="good",

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import fnmatch
+import itertools
 import sys
 import time
 import traceback
@@ -46,8 +47,11 @@ def row(source, sentence, cases=None, **options):
 class Context:
     """What a row gets: the gateway it talks to, and every peer it opened and gateway it started, ended with it."""
 
+    numbers = itertools.count(1)
+
     def __init__(self, gateway):
         self.gateway = gateway
+        self.room = f"r{next(self.numbers)}"  # no other row's: rows run side by side on one gateway
         self.peers = []
         self.started = []
 
