@@ -290,7 +290,7 @@ def binary_from_client(t):
 @row("RFC 6455 5.4", "an envelope may come in fragments")
 def in_fragments(t):
     peer = enter(t, f"{t.room}e-frag")
-    peer.send(text('{"subscr', fin=False), ping(b"p"), frame(CONT, 'ibe":f"room.{t.room}e-frag"}'))
+    peer.send(text('{"subscr', fin=False), ping(b"p"), frame(CONT, f'ibe":"room.{t.room}e-frag"}}'))
     peer.expect_pong(b"p")
     answered(peer, subscribed=f"room.{t.room}e-frag")
 
