@@ -253,7 +253,9 @@ static void watchdog(struct process *process) {
 
 static int turn(struct process *process) {
     process->now_us = clock_now_ns() / 1000;
-    log_turn(process->log, process->now_us / 1000, clock_wall_ms());
+    uint64_t wall_ms = clock_wall_ms();
+    log_turn(process->log, process->now_us / 1000, wall_ms);
+    conns_set_date(&process->clients.conns, wall_ms);
     conns_turn(&process->clients.conns, process->now_us);
     link_turn_begin(&process->clients.link, process->now_us / 1000);
     take_completions(process);

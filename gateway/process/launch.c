@@ -160,7 +160,9 @@ static void *worker_main(void *argument) {
     // on.
     while (error == 0 && !self->worker->is_stopping) {
         uint64_t now_us = clock_now_ns() / 1000;
-        log_turn(self->log, now_us / 1000, clock_wall_ms());
+        uint64_t wall_ms = clock_wall_ms();
+        log_turn(self->log, now_us / 1000, wall_ms);
+        conns_set_date(&self->worker->clients.conns, wall_ms);
         error = worker_turn(self->worker, now_us);
     }
     atomic_store_explicit(&self->turn_error, error, memory_order_release);

@@ -2,6 +2,7 @@
 #pragma once
 #include <stdint.h>
 
-uint64_t clock_now_ms(void);  // monotonic, never 0
-uint64_t clock_now_ns(void);  // monotonic, for histograms
-uint64_t clock_wall_ms(void); // since 1970-01-01 UTC: for log lines only, it may jump
+uint64_t clock_now_ms(void); // monotonic, never 0
+uint64_t clock_now_ns(void); // monotonic, for histograms
+uint64_t
+clock_wall_ms(void); // since 1970-01-01 UTC: for log lines and the Date field only, it may jump

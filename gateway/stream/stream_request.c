@@ -78,7 +78,11 @@ static void upgrade_now(struct stream *stream, uint32_t index, uint16_t settings
 
 static bool wants_envelope(const struct http_request *request) {
     struct span value;
-    return route_query_find(request->query, "envelope", &value) && span_is(value, "json");
+    uint8_t text[16];
+    struct span_mut decoded = {.data = text, .length = sizeof text};
+    return route_query_find(request->query, "envelope", &value) &&
+           route_query_decode(value, &decoded) &&
+           span_is(span_make(decoded.data, decoded.length), "json");
 }
 
 // Collects names behind a session struct before its size is known.
