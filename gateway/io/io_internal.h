@@ -80,7 +80,8 @@ struct io {
     struct io_options options; // clamped
     struct io_stats stats;
     int listeners[LISTENERS_MAX]; // -1: free
-    struct io_ring rings[];       // options.ring_max
+    struct address listener_addresses[LISTENERS_MAX];
+    struct io_ring rings[]; // options.ring_max
 };
 
 static inline uint64_t tag_make(enum io_operation operation, struct io_handle handle) {

@@ -115,6 +115,18 @@ static int listener_open(const struct io_listen_options *options) {
     return file;
 }
 
+static struct address file_address(int file) {
+    struct sockaddr_storage name;
+    socklen_t length = sizeof name;
+    struct address address = {.kind = ADDRESS_NONE};
+    if (getsockname(file, (struct sockaddr *)&name, &length) == 0) {
+        struct io_peer peer = {.length = length};
+        memcpy(peer.sockaddr, &name, sizeof peer.sockaddr);
+        (void)io_peer_decode(&peer, &address); // an inherited socket may be of any family
+    }
+    return address;
+}
+
 int io_listen(struct io *io, const struct io_listen_options *options) {
     int number = 0;
     while (number < LISTENERS_MAX && io->listeners[number] >= 0) {
@@ -123,36 +135,34 @@ int io_listen(struct io *io, const struct io_listen_options *options) {
     if (number == LISTENERS_MAX) {
         return -ENOSPC;
     }
-    int file =
-        options->file > 0 ? fcntl(options->file, F_DUPFD_CLOEXEC, 3) : listener_open(options);
+    bool is_given = options->file > 0;
+    int file = is_given ? fcntl(options->file, F_DUPFD_CLOEXEC, 3) : listener_open(options);
     if (file < 0) {
-        return options->file > 0 ? -errno : file;
+        return is_given ? -errno : file;
     }
     io->listeners[number] = file;
+    io->listener_addresses[number] = file_address(file);
     return number;
 }
 
+static void listener_check(const struct io *io, int listener) {
+    check(listener >= 0);
+    check(listener < LISTENERS_MAX);
+    check(io->listeners[listener] >= 0);
+}
+
 int io_listener_file(const struct io *io, int listener) {
-    check(listener >= 0 && listener < LISTENERS_MAX);
+    listener_check(io, listener);
     return io->listeners[listener];
 }
 
 struct address io_listener_address(const struct io *io, int listener) {
-    check(listener >= 0 && listener < LISTENERS_MAX);
-    struct sockaddr_storage name;
-    socklen_t length = sizeof name;
-    struct address address = {.kind = ADDRESS_NONE};
-    if (getsockname(io->listeners[listener], (struct sockaddr *)&name, &length) == 0) {
-        struct io_peer peer = {.length = length};
-        memcpy(peer.sockaddr, &name, sizeof peer.sockaddr);
-        (void)io_peer_decode(&peer, &address); // fails for families that listen never makes
-    }
-    return address;
+    listener_check(io, listener);
+    return io->listener_addresses[listener];
 }
 
 void io_listener_close(struct io *io, int listener) {
-    check(listener >= 0 && listener < LISTENERS_MAX);
-    check(io->listeners[listener] >= 0);
+    listener_check(io, listener);
     (void)close(io->listeners[listener]); // a listening socket has nothing to flush
     io->listeners[listener] = -1;
 }

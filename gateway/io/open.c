@@ -65,13 +65,22 @@ static void ring_shut(struct io_ring *ring) {
     free(ring->is_sendmsg);
 }
 
+// The direct descriptors, all empty. By hand: io_uring_register_files_sparse raises the process'
+// RLIMIT_NOFILE behind our back.
+static int table_open(const struct io *io, struct io_ring *ring) {
+    struct io_uring_rsrc_register table = {.nr = io->options.slots,
+                                           .flags = IORING_RSRC_REGISTER_SPARSE};
+    return io_uring_register((uint32_t)ring->uring.ring_fd, IORING_REGISTER_FILES2, &table,
+                             sizeof table);
+}
+
 static int ring_fill(struct io *io, struct io_ring *ring) {
     ring->messages = calloc(RING_MESSAGES_MAX, sizeof *ring->messages);
     ring->is_sendmsg = calloc((io->options.slots + 63) / 64, sizeof *ring->is_sendmsg);
     if (ring->messages == NULL || ring->is_sendmsg == NULL) {
         return -ENOMEM;
     }
-    int error = io_uring_register_files_sparse(&ring->uring, io->options.slots);
+    int error = table_open(io, ring);
     return error != 0 ? error : group_open(io, ring);
 }
 
@@ -82,16 +91,20 @@ static int ring_watch(struct io *io, struct io_ring *ring) {
     return io_uring_register_eventfd(&ring->uring, io->wake_file);
 }
 
-// From the second ring on; from then on it is the doorbell's, too. A ringer that still writes to
-// the old eventfd has set the bell's state before, so its ring is not lost.
+// Before the second ring.
 static int wake_open(struct io *io) {
     if (io->wake_file >= 0) {
-        return 0;
+        return 0; // an earlier second ring failed later on
     }
-    io->wake_file = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int error = io->wake_file < 0 ? -errno : ring_watch(io, &io->rings[0]);
-    if (error == 0) {
-        atomic_store(&io->shared.file, io->wake_file);
+    int file = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (file < 0) {
+        return -errno;
+    }
+    io->wake_file = file;
+    int error = ring_watch(io, &io->rings[0]);
+    if (error != 0) {
+        (void)close(file); // never used
+        io->wake_file = -1;
     }
     return error;
 }
@@ -118,7 +131,13 @@ int io_ring_open(struct io *io) {
         ring_shut(ring);
         return error;
     }
-    return (int)io->ring_count++;
+    io->ring_count++;
+    if (io->ring_count == 2) {
+        // Now the thread sleeps on that eventfd. A ringer that still writes to the old one has set
+        // the bell's state before, so its ring is not lost.
+        atomic_store(&io->shared.file, io->wake_file);
+    }
+    return (int)io->ring_count - 1;
 }
 
 int io_open(struct io **io, const struct io_options *options) {

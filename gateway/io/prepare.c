@@ -28,13 +28,6 @@ static struct io_handle listener_handle(uint8_t ring, int listener, uint16_t gen
     return (struct io_handle){.slot = (uint32_t)listener, .generation = generation, .ring = ring};
 }
 
-static int listener_file(const struct io *io, int listener) {
-    check(listener >= 0);
-    check(listener < LISTENERS_MAX);
-    check(io->listeners[listener] >= 0);
-    return io->listeners[listener];
-}
-
 void io_accept(struct io *io, uint8_t ring, int listener, uint16_t generation) {
     struct io_ring *owner = ring_get(io, ring);
     if (owner->has_close) {
@@ -45,7 +38,7 @@ void io_accept(struct io *io, uint8_t ring, int listener, uint16_t generation) {
         io->error = error != 0 ? error : io->error;
     }
     struct io_uring_sqe *entry = ring_entry(io, owner, 1);
-    io_uring_prep_multishot_accept_direct(entry, listener_file(io, listener), NULL, NULL, 0);
+    io_uring_prep_multishot_accept_direct(entry, io_listener_file(io, listener), NULL, NULL, 0);
     entry->user_data = tag_make(IO_ACCEPT, listener_handle(ring, listener, generation));
 }
 
@@ -54,7 +47,7 @@ void io_accept_one(struct io *io, uint8_t ring, int listener, uint32_t storage_i
     struct io_handle handle = {.slot = storage_index, .ring = ring};
     struct io_uring_sqe *entry = entry_take(io, handle);
     peer->length = PEER_BYTES_MAX;
-    io_uring_prep_accept(entry, listener_file(io, listener), (struct sockaddr *)peer->sockaddr,
+    io_uring_prep_accept(entry, io_listener_file(io, listener), (struct sockaddr *)peer->sockaddr,
                          &peer->length, 0);
     // By hand: liburing 2.3's io_uring_prep_accept_direct turns this value into a plain accept.
     entry->file_index = IORING_FILE_INDEX_ALLOC;

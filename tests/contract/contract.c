@@ -159,7 +159,7 @@ void rig_expect_none(struct rig *rig, enum io_operation operation, uint32_t wait
 
 static void accept_end(struct rig *rig, uint8_t ring) {
     io_accept_cancel(rig->io, ring, rig->listener, 0);
-    struct io_completion completion = rig_get(rig, IO_CANCEL);
+    struct io_completion completion = rig_get(rig, IO_ACCEPT_CANCEL);
     expect(completion.result == 0, "%d", completion.result);
     completion = rig_get(rig, IO_ACCEPT);
     expect(completion.result < 0 && !completion.more, "%d", completion.result);

@@ -17,7 +17,7 @@ static struct io_listen_options listen_on(const char *ip, uint16_t port) {
 
 static void accept_cancel(struct rig *rig, int listener) {
     io_accept_cancel(rig->io, 0, listener, 0);
-    rig_get(rig, IO_CANCEL);
+    rig_get(rig, IO_ACCEPT_CANCEL);
     expect(rig_get(rig, IO_ACCEPT).result == -ECANCELED, "accept");
 }
 

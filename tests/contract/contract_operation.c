@@ -84,11 +84,11 @@ static void accept_ends_by_cancel(void) {
     io_accept_cancel(rig->io, 0, rig->listener, 77);
     struct io_completion ended = rig_get(rig, IO_ACCEPT);
     expect(ended.result == -ECANCELED && !ended.more && ended.generation == 77, "%d", ended.result);
-    struct io_completion cancel = rig_get(rig, IO_CANCEL);
+    struct io_completion cancel = rig_get(rig, IO_ACCEPT_CANCEL);
     expect(cancel.result == 0 && cancel.generation == 77, "%d", cancel.result);
     expect(cancel.slot == (uint32_t)rig->listener, "slot %u", cancel.slot);
     io_accept_cancel(rig->io, 0, rig->listener, 77); // nothing there any more
-    cancel = rig_get(rig, IO_CANCEL);
+    cancel = rig_get(rig, IO_ACCEPT_CANCEL);
     expect(cancel.result == -ENOENT, "%d", cancel.result);
     rig_shut(rig);
 }
@@ -122,7 +122,7 @@ static void accept_one_names_the_client(void) {
     struct io_completion ended;
     for (uint32_t i = 0; i < COUNT; i++) {
         io_accept_one_cancel(rig->io, 0, 1000 + i);
-        struct io_completion cancel = rig_get(rig, IO_CANCEL);
+        struct io_completion cancel = rig_get(rig, IO_ACCEPT_CANCEL);
         expect(cancel.slot == 1000 + i, "slot %u", cancel.slot);
         expect(cancel.result == (rig_find(rig, IO_ACCEPT_ONE, &ended) ? 0 : -ENOENT), "%d",
                cancel.result);
@@ -175,7 +175,7 @@ static void peer_names(const char *listen_on, const char *connect_to, uint32_t r
         expect(memcmp(&found, &expected, sizeof found) == 0, "another address");
     }
     io_accept_cancel(rig->io, 0, listener, 0);
-    rig_get(rig, IO_CANCEL);
+    rig_get(rig, IO_ACCEPT_CANCEL);
     rig_get(rig, IO_ACCEPT);
     for (uint32_t i = 0; i < COUNT; i++) {
         client_close(clients[i]);
@@ -249,7 +249,7 @@ static void connects_over_tcp(void) {
     struct io_completion received = rig_get(rig, IO_RECEIVE);
     expect(received.result == 4 && memcmp(bytes, "ping", 4) == 0, "%d", received.result);
     io_accept_cancel(rig->io, 0, rig->listener, 0);
-    rig_get(rig, IO_CANCEL);
+    rig_get(rig, IO_ACCEPT_CANCEL);
     rig_get(rig, IO_ACCEPT);
     io_listener_close(rig->io, rig->listener); // now nobody answers
     io_socket(rig->io, 0, ADDRESS_IP, false, 100, 0);

@@ -67,6 +67,60 @@ static void rings_open_while_running(void) {
     rig_shut(rig);
 }
 
+// Each way in which a second ring can fail leaves one that works, its doorbell too.
+static void a_ring_that_cannot_open(void) {
+    struct io_options options = rig_options(3);
+    struct rig *rig = rig_open(&options);
+    struct pair pairs[3];
+    rig_pairs(rig, 0, pairs, 2);
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    rlim_t before = files.rlim_cur;
+    int lowest = fcntl(0, F_DUPFD_CLOEXEC, 3);
+    close(lowest);
+    int ring = -1;
+    uint32_t failures = 0;
+    // First too few descriptors for the ring, then for the eventfd, then too few for the table.
+    for (int room = 0; ring < 0; room++) {
+        files.rlim_cur = (rlim_t)(lowest + room);
+        expect(setrlimit(RLIMIT_NOFILE, &files) == 0, "%s", strerror(errno));
+        ring = io_ring_open(rig->io);
+        expect(ring == 1 || ring == -EMFILE, "%d", ring);
+        failures += ring < 0;
+        expect(io_ring_count(rig->io) == (ring < 0 ? 1 : 2), "%u", io_ring_count(rig->io));
+        files.rlim_cur = before;
+        expect(setrlimit(RLIMIT_NOFILE, &files) == 0, "%s", strerror(errno));
+        echo(rig, pairs, 2);
+        io_doorbell_ring(io_doorbell(rig->io));
+        rig_get(rig, IO_DOORBELL);
+        pid_t child = fork(); // rings while the parent sleeps
+        if (child == 0) {
+            usleep(20000);
+            client_send(pairs[0].client, "x", 1);
+            _exit(0);
+        }
+        io_poll(rig->io, pairs[0].handle);
+        rig_get(rig, IO_POLL);
+        waitpid(child, NULL, 0);
+        uint8_t byte;
+        rig_receive(rig, &pairs[0], &byte, 1);
+        io_cancel_then_close(rig->io, pairs[0].handle);
+        rig_get(rig, IO_CLOSE);
+        rig_get(rig, IO_CANCEL);
+        while (rig_get(rig, IO_POLL).more) {
+        }
+        client_close(pairs[0].client);
+        rig_pairs(rig, 0, pairs, 1);
+    }
+    expect(failures >= 3, "%u", failures);
+    rig_pairs(rig, 1, &pairs[2], 1);
+    echo(rig, pairs, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        rig_close(rig, &pairs[i]);
+    }
+    rig_shut(rig);
+}
+
 // A thread registers 16 ring descriptors at most; the others work by their plain ones.
 static void more_rings_than_register(void) {
     enum { RINGS = 20 };
@@ -307,6 +361,7 @@ static void without_privileges(void) {
 
 static const struct contract_test tests[] = {
     {"rings_open_while_running", rings_open_while_running},
+    {"a_ring_that_cannot_open", a_ring_that_cannot_open},
     {"more_rings_than_register", more_rings_than_register},
     {"rings_take_turns", rings_take_turns},
     {"slots_with_256_files", slots_with_256_files},

@@ -37,7 +37,7 @@ static void a_full_table_cuts_a_client(void) {
     expect(accepted.result == 5 && accepted.more, "%d", accepted.result);
     io_accept_cancel(rig->io, 0, rig->listener, 0);
     expect(rig_get(rig, IO_ACCEPT).result == -ECANCELED, "cancel");
-    expect(rig_get(rig, IO_CANCEL).result == 0, "cancel");
+    expect(rig_get(rig, IO_ACCEPT_CANCEL).result == 0, "cancel");
     for (uint32_t i = 0; i < SLOTS + 2; i++) {
         client_close(clients[i]);
     }
@@ -117,7 +117,7 @@ static void follow(struct rig *rig, bool *is_taken, uint32_t *accepts, uint32_t 
             expect(is_taken[slot] && completion->result == 0, "close of %u", slot);
             is_taken[slot] = false;
             *closes += 1;
-        } else if (completion->result >= 0 && completion->operation != IO_CANCEL) {
+        } else if (completion->result >= 0 && completion->operation != IO_ACCEPT_CANCEL) {
             slot = (uint32_t)completion->result;
             expect(slot < SLOTS && !is_taken[slot], "slot %u is taken", slot);
             is_taken[slot] = true;
