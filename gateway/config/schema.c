@@ -191,7 +191,8 @@ bool schema_read(struct config_reader *reader, const struct schema *schema,
         return map == NULL;
     }
     bool are_numbers_fine = true;
-    for (const struct config_node *key = map->child; key != NULL; key = key->next->next) {
+    for (const struct config_node *key = map->child; key != NULL && !reader->errors->is_cut;
+         key = key->next->next) {
         are_numbers_fine &= key_read(reader, schema, key, target);
     }
     for (uint32_t i = 0; i < schema->key_count; i++) {

@@ -60,6 +60,19 @@ Test(config_bounds, a_hostile_depth_ends_at_once, .timeout = 5) {
     free(text);
 }
 
+Test(config_bounds, a_hostile_width_ends_soon, .timeout = 10) {
+    char *text = text_take(CONFIG_BYTES_MAX);
+    for (uint32_t i = 0; i < CONFIG_BYTES_MAX; i += 2) {
+        memcpy(text + i, "?\n", 2); // keys and values, all empty
+    }
+    struct config_errors *errors = errors_take();
+    cr_assert(world_open_span(span_make(text, CONFIG_BYTES_MAX), errors) == NULL);
+    cr_assert_str_eq(errors->lines[0], "f.yaml:1:1: a map of 524288 keys; write at most 1024");
+    cr_assert(errors->is_cut);
+    free(errors);
+    free(text);
+}
+
 // A map of that many different keys below `upstreams`.
 static char *keys_take(uint32_t count) {
     char *text = text_take(200 + (size_t)count * 16);
