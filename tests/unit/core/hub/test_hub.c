@@ -353,6 +353,51 @@ Test(hub, channels_take_turns) {
     }
 }
 
+Test(hub, what_is_posted_meanwhile_waits_behind_other_channels) {
+    join("a", 0);
+    join("a", 1);
+    join("b", 2);
+    post("a", 1);
+    post("b", 2);
+    cr_assert_str_eq(next(), "0:1");
+    post("a", 3);
+    cr_assert_str_eq(next(), "1:1");
+    cr_assert_str_eq(next(), "2:2");
+    cr_assert_str_eq(next(), "0:3");
+    cr_assert_str_eq(next(), "1:3");
+    cr_assert_str_eq(next(), "");
+}
+
+Test(hub, a_fan_out_that_goes_on_carries_what_it_carried) {
+    enum { SUBSCRIBERS = SENDS_IDLE_MAX + 10 };
+    static uint32_t many[SUBSCRIBERS];
+    for (uint32_t i = 0; i < SUBSCRIBERS; i++) {
+        hub_join(hub, span_text("large"), i, HUB_RAW, &many[i]);
+    }
+    join("small", 0);
+    post("large", 1);
+    post("small", 2);
+    uint8_t name[255];
+    bool was_last;
+    for (uint32_t i = 0; i < SUBSCRIBERS; i++) {
+        if (i == SENDS_IDLE_MAX) {
+            post("large", 3); // while it waits for its second turn, or just before
+            cr_assert_str_eq(next(), "0:2");
+        }
+        char expected[32];
+        snprintf(expected, sizeof expected, "%u:1", i);
+        cr_assert_str_eq(next(), expected);
+    }
+    for (uint32_t i = 0; i < SUBSCRIBERS; i++) {
+        char expected[32];
+        snprintf(expected, sizeof expected, "%u:3", i);
+        cr_assert_str_eq(next(), expected);
+    }
+    for (uint32_t i = 0; i < SUBSCRIBERS; i++) {
+        hub_leave_next(hub, &many[i], name, &was_last);
+    }
+}
+
 Test(hub, peek_names_the_next_subscriber) {
     for (uint32_t i = 0; i < 3; i++) {
         join("c", i);

@@ -351,7 +351,7 @@ Test(hub_outbox, pongs_are_answered_by_the_newest) {
 
 Test(hub_outbox, a_ping_flood_behind_a_long_queue_leaves_one_pong) {
     struct outbox_bounds limit = bounds(1 << 20, OUTBOX_CLOSE);
-    for (uint32_t i = 0; i < 40; i++) {
+    for (uint32_t i = 0; i < 80; i++) {
         bytes_put("h"); // HTTP bytes before the upgrade are never overtaken
     }
     for (uint32_t i = 0; i < 5000; i++) {

@@ -332,6 +332,20 @@ Test(ws_reader, fragment_limit_at_its_edges) {
     }
 }
 
+Test(ws_reader, fragments_are_counted_per_message) {
+    struct ws_reader_rules rules = test_rules();
+    rules.fragments_max = 3;
+    for (uint32_t i = 0; i < 5; i++) {
+        stream_text(&stream, 0x01, "a");
+        stream_text(&stream, 0x00, "b");
+        stream_text(&stream, 0x80, "c");
+        stream_text(&stream, 0x81, "d");
+    }
+    struct receiver receiver = receiver_whole(&test.arena, rules, &stream);
+    cr_assert(!receiver.is_ended);
+    receiver_fini(&receiver);
+}
+
 Test(ws_reader, empty_fragments_count) {
     struct ws_reader_rules rules = test_rules();
     rules.fragments_max = 100;

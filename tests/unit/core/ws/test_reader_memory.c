@@ -42,13 +42,18 @@ Test(ws_reader_memory, an_announcement_holds_at_most_64_kib) {
     receiver_feed(&receiver, stream.bytes, 14); // the head alone holds nothing
     cr_assert_eq(test.arena.used_bytes, 0);
     uint32_t fed = 14;
+    uint32_t block = 0;
+    uint32_t block_count = 0;
     while (fed < stream.length - 4096) {
         receiver_feed(&receiver, stream.bytes + fed, 4096);
         fed += 4096;
+        block_count += receiver.reader.message_block != block;
+        block = receiver.reader.message_block;
         uint64_t arrived = fed - 14;
         uint64_t bound = arrived <= 48 << 10 ? 64 << 10 : 2 * (arrived + 4096);
         cr_assert_leq(test.arena.used_bytes, bound + bound / 4 + WS_MESSAGE_HEADROOM);
     }
+    cr_assert(block_count >= 7 && block_count <= 9); // by doubling, from 64 KiB to 8 MiB
     receiver_feed(&receiver, stream.bytes + fed, stream.length - fed);
     struct log_head head;
     memcpy(&head, receiver.log.bytes, sizeof head);
@@ -137,11 +142,39 @@ Test(ws_reader_memory, small_fragments_share_a_small_block) {
 }
 
 Test(ws_reader_memory, a_final_frame_takes_no_more_than_it_announces) {
-    pattern_frame(0x82, 10000);
-    struct receiver receiver = receiver_make(&test.arena, large_rules());
-    receiver_feed(&receiver, stream.bytes, 5000);
-    cr_assert(test.arena.used_bytes >= 10000 + WS_MESSAGE_HEADROOM);
-    cr_assert_leq(test.arena.used_bytes, (10000 + WS_MESSAGE_HEADROOM) * 5 / 4);
+    static const uint32_t lengths[] = {10000, 100000, 200000};
+    for (uint32_t i = 0; i < 3; i++) {
+        stream.length = 0;
+        pattern_frame(0x82, lengths[i]);
+        struct receiver receiver = receiver_make(&test.arena, large_rules());
+        receiver_feed(&receiver, stream.bytes, 5000);
+        receiver_feed(&receiver, stream.bytes + 5000, stream.length - 5001);
+        cr_assert_geq(test.arena.used_bytes, lengths[i] + WS_MESSAGE_HEADROOM);
+        cr_assert_leq(test.arena.used_bytes, (lengths[i] + WS_MESSAGE_HEADROOM) * 5 / 4);
+        receiver_fini(&receiver);
+    }
+}
+
+Test(ws_reader_memory, a_fragmented_message_grows_by_doubling_within_the_limit) {
+    struct ws_reader_rules rules = large_rules();
+    rules.message_bytes_max = 300000;
+    rules.fragments_max = FRAGMENTS_MAX;
+    stream_frame(&stream, 0x02, NULL, 0, key);
+    for (uint32_t i = 0; i < 3000; i++) {
+        uint8_t payload[100] = {0};
+        stream_frame(&stream, 0x00, payload, sizeof payload, key);
+    }
+    struct receiver receiver = receiver_make(&test.arena, rules);
+    uint32_t block = 0;
+    uint32_t block_count = 0;
+    for (uint32_t at = 0; at < stream.length; at++) {
+        receiver_feed(&receiver, stream.bytes + at, 1);
+        block_count += receiver.reader.message_block != block;
+        block = receiver.reader.message_block;
+        cr_assert_leq(test.arena.used_bytes, 300000 * 5 / 4);
+    }
+    cr_assert(!receiver.is_ended && receiver.reader.message_bytes == 300000);
+    cr_assert_leq(block_count, 14);
     receiver_fini(&receiver);
 }
 
