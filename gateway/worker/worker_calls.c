@@ -285,12 +285,13 @@ static void on_channels(struct worker *worker, const struct bus_event *call) {
         if (used + 5 + CHANNEL_NAME_BYTES_MAX > ANSWER_BYTES_MAX) {
             break;
         }
-        index = table_next(&worker->hub.names, &cursor);
+        index = table_next(&worker->bus.names, &cursor);
         if (index == 0) {
             break;
         }
-        struct span name = hub_channel_name(&worker->hub, index);
-        uint32_t subscribers = hub_channel_at(&worker->hub, index)->subscriber_count;
+        const struct home_channel *home = pool_at(&worker->homes, index);
+        struct span name = span_make(arena_at(&worker->arena, home->name_block), home->name_bytes);
+        uint32_t subscribers = home->subscribers;
         memcpy(bytes + used, &subscribers, 4);
         bytes[used + 4] = (uint8_t)name.length;
         memcpy(bytes + used + 5, name.data, name.length);

@@ -1,0 +1,183 @@
+// GET /metrics: Prometheus text format 0.0.4, summed over the workers.
+#include <stdlib.h>
+
+#include "core/conn/conn.h"
+#include "gateway/admin/internal.h"
+
+void admin_metrics_begin(struct admin *admin, struct admin_request *request) {
+    request->metrics = calloc(1, sizeof *request->metrics);
+    if (request->metrics == NULL) {
+        admin_error(admin, request, 500, "out of memory");
+        return;
+    }
+    for (uint32_t i = 0; i < admin->options.worker_count; i++) {
+        admin_call(admin, request, i, (struct mail){.words = {0, CALL_METRICS}}, span_empty());
+    }
+}
+
+static void merge_counters(struct counters *sum, const struct counters *part) {
+    for (uint32_t i = 0; i < COUNTER_COUNT; i++) {
+        sum->values[i] += part->values[i];
+    }
+    for (uint32_t i = 0; i < FAULT_COUNT; i++) {
+        sum->faults[i] += part->faults[i];
+    }
+    for (uint32_t i = 0; i < sizeof sum->close_codes_sent / sizeof sum->close_codes_sent[0]; i++) {
+        sum->close_codes_sent[i] += part->close_codes_sent[i];
+    }
+}
+
+static void merge(struct call_metrics *sum, const struct call_metrics *part) {
+    merge_counters(&sum->counters, &part->counters);
+    histogram_merge(&sum->round_trip_ns, &part->round_trip_ns);
+    histogram_merge(&sum->turn_ns, &part->turn_ns);
+    for (uint32_t i = 0; i < 16; i++) {
+        sum->by_state[i] += part->by_state[i];
+    }
+    sum->connections += part->connections;
+    sum->queued_bytes += part->queued_bytes;
+    sum->backlog_bytes += part->backlog_bytes;
+    sum->channels += part->channels;
+    sum->subscriptions += part->subscriptions;
+    sum->rings += part->rings;
+    sum->ring_slots += part->ring_slots * part->rings;
+    sum->ring_slots_used += part->ring_slots_used;
+    sum->enters += part->enters;
+    sum->submission_full += part->submission_full;
+    sum->completion_overflows += part->completion_overflows;
+    sum->starved += part->starved;
+    sum->memory_tables += part->memory_tables;
+    sum->memory_inputs += part->memory_inputs;
+    sum->memory_entries += part->memory_entries;
+    sum->memory_hub += part->memory_hub;
+    sum->memory_arena_touched += part->memory_arena_touched;
+    sum->memory_arena_used += part->memory_arena_used;
+    sum->memory_rings += part->memory_rings;
+    sum->uptime_ms = part->uptime_ms > sum->uptime_ms ? part->uptime_ms : sum->uptime_ms;
+}
+
+static void head_print(struct text *out, const char *name, const char *type, const char *help) {
+    text_print(out, "# HELP holdfast_%s %s\n# TYPE holdfast_%s %s\n", name, help, name, type);
+}
+
+static void gauge_print(struct text *out, const char *name, const char *help, uint64_t value) {
+    head_print(out, name, "gauge", help);
+    text_print(out, "holdfast_%s %llu\n", name, (unsigned long long)value);
+}
+
+static void counters_print(struct text *out, const struct counters *counters) {
+    for (uint32_t i = 0; i < COUNTER_COUNT; i++) {
+        text_print(out,
+                   "# HELP holdfast_%s_total %s\n# TYPE holdfast_%s_total "
+                   "counter\nholdfast_%s_total %llu\n",
+                   counter_texts[i].name, counter_texts[i].help, counter_texts[i].name,
+                   counter_texts[i].name, (unsigned long long)counters->values[i]);
+    }
+    head_print(out, "faults_total", "counter", "Connections ended and requests refused, by cause");
+    for (uint32_t i = 1; i < FAULT_COUNT; i++) {
+        text_print(out, "holdfast_faults_total{fault=\"%s\"} %llu\n", fault_table[i].name,
+                   (unsigned long long)counters->faults[i]);
+    }
+    head_print(out, "closes_total", "counter",
+               "Close frames sent by code; 1006 counts connections cut without one");
+    for (uint32_t i = 0;
+         i < sizeof counters->close_codes_sent / sizeof counters->close_codes_sent[0]; i++) {
+        if (counters->close_codes_sent[i] > 0) {
+            text_print(out, "holdfast_closes_total{code=\"%u\"} %llu\n", 1000 + i,
+                       (unsigned long long)counters->close_codes_sent[i]);
+        }
+    }
+}
+
+// Buckets at fixed bounds in seconds: those of the histogram whose upper edges they are closest to.
+static void histogram_print(struct text *out, const char *name, const char *help,
+                            const struct histogram *histogram) {
+    static const struct {
+        const char *text;
+        uint64_t ns;
+    } bounds[] = {{"0.00001", 10000},  {"0.0001", 100000},  {"0.001", 1000000}, {"0.005", 5000000},
+                  {"0.01", 10000000},  {"0.025", 25000000}, {"0.05", 50000000}, {"0.1", 100000000},
+                  {"0.25", 250000000}, {"0.5", 500000000},  {"1", 1000000000},  {"2.5", 2500000000},
+                  {"5", 5000000000},   {"10", 10000000000}};
+    head_print(out, name, "histogram", help);
+    for (uint32_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+        text_print(out, "holdfast_%s_bucket{le=\"%s\"} %llu\n", name, bounds[i].text,
+                   (unsigned long long)histogram_count_below(histogram, bounds[i].ns));
+    }
+    text_print(out, "holdfast_%s_bucket{le=\"+Inf\"} %llu\n", name,
+               (unsigned long long)histogram->count);
+    text_print(out, "holdfast_%s_sum %.9f\nholdfast_%s_count %llu\n", name,
+               (double)histogram->sum / 1e9, name, (unsigned long long)histogram->count);
+}
+
+static void states_print(struct text *out, const struct call_metrics *sum) {
+    head_print(out, "connections", "gauge", "Connections by state");
+    for (uint32_t i = CONN_HEAD; i < CONN_STATE_COUNT; i++) {
+        text_print(out, "holdfast_connections{state=\"%s\"} %llu\n",
+                   conn_state_name((enum conn_state)i), (unsigned long long)sum->by_state[i]);
+    }
+}
+
+static void memory_print(struct text *out, const struct call_metrics *sum) {
+    const struct {
+        const char *owner;
+        uint64_t bytes;
+    } rows[] = {{"connections", sum->memory_tables},     {"inputs", sum->memory_inputs},
+                {"queues", sum->memory_entries},         {"channels", sum->memory_hub},
+                {"payloads", sum->memory_arena_touched}, {"rings", sum->memory_rings}};
+    head_print(out, "memory_bytes", "gauge",
+               "User memory by owner: pages touched, rings as reserved");
+    uint64_t per_connection = 0;
+    for (uint32_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        text_print(out, "holdfast_memory_bytes{owner=\"%s\"} %llu\n", rows[i].owner,
+                   (unsigned long long)rows[i].bytes);
+        per_connection += i + 1 < sizeof rows / sizeof rows[0] ? rows[i].bytes : 0;
+    }
+    gauge_print(out, "payload_bytes", "Payload memory in use", sum->memory_arena_used);
+    gauge_print(out, "connection_memory_bytes", "User memory per connection, without rings",
+                sum->connections == 0 ? 0 : per_connection / sum->connections);
+}
+
+static void all_print(struct text *out, const struct admin *admin, const struct call_metrics *sum) {
+    gauge_print(out, "up", "1 while the process runs", 1);
+    gauge_print(out, "ready", "1 while new connections are welcome", admin->is_ready);
+    gauge_print(out, "draining", "1 while connections are being closed for a restart",
+                admin->is_draining);
+    head_print(out, "build_info", "gauge", "Version of this build");
+    text_print(out, "holdfast_build_info{version=\"%s\"} 1\n", HOLDFAST_VERSION);
+    gauge_print(out, "uptime_seconds", "Seconds since the workers started", sum->uptime_ms / 1000);
+    states_print(out, sum);
+    gauge_print(out, "channels", "Channels with subscribers, counted per worker", sum->channels);
+    gauge_print(out, "subscriptions", "Subscriptions of clients", sum->subscriptions);
+    gauge_print(out, "queue_bytes", "Bytes that wait for clients", sum->queued_bytes);
+    gauge_print(out, "backlog_bytes", "Bytes that wait for other threads", sum->backlog_bytes);
+    gauge_print(out, "rings", "Rings in use", sum->rings);
+    gauge_print(out, "ring_slots", "Direct descriptors of all rings", sum->ring_slots);
+    gauge_print(out, "ring_slots_used", "Direct descriptors in use", sum->ring_slots_used);
+    gauge_print(out, "receive_starved", "Connections that wait for a receive buffer", sum->starved);
+    head_print(out, "ring_enters_total", "counter", "System calls into the rings");
+    text_print(out, "holdfast_ring_enters_total %llu\n", (unsigned long long)sum->enters);
+    counters_print(out, &sum->counters);
+    histogram_print(out, "ping_round_trip_seconds", "Keepalive ping to its pong",
+                    &sum->round_trip_ns);
+    histogram_print(out, "turn_seconds", "Work of one turn of a worker, without its wait",
+                    &sum->turn_ns);
+    memory_print(out, sum);
+}
+
+void admin_metrics_answer(struct admin *admin, struct admin_request *request,
+                          const struct bus_event *event) {
+    if (event->body.length == sizeof(struct call_metrics)) {
+        struct call_metrics *part =
+            malloc(sizeof *part); // too large for the stack's comfort, and to be aligned
+        if (part != NULL) {
+            memcpy(part, event->body.data, sizeof *part);
+            merge(request->metrics, part);
+            free(part);
+        }
+    }
+    if (request->waiting == 0) {
+        all_print(&request->out, admin, request->metrics);
+        admin_answer_out(admin, request, 200, "text/plain; version=0.0.4");
+    }
+}
