@@ -5,17 +5,36 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/cli/internal.h"
 #include "gateway/process/files.h"
 #include "gateway/process/process.h"
 
 static const char usage[] =
     "usage: holdfast VERB [options]\n"
     "\n"
-    "  run [-c FILE]      serve; without a file the built-in demo on 127.0.0.1:8080\n"
-    "  check -c FILE      check a configuration: file:line:column: problem; remedy\n"
-    "  config             print the demo configuration\n"
-    "  version            print the version\n"
-    "  help               print this\n";
+    "  run [-c FILE]             serve; without a file the built-in demo on 127.0.0.1:8080\n"
+    "  check -c FILE             check a configuration: file:line:column: problem; remedy\n"
+    "  config                    print the demo configuration\n"
+    "  version | help\n"
+    "\n"
+    "Of a running gateway, by its admin API (--admin ADDRESS, default 127.0.0.1:9090, --token-file "
+    "FILE,\n"
+    "or -c FILE: both as that configuration says):\n"
+    "\n"
+    "  publish CHANNEL MESSAGE   send a message to a channel's subscribers (--base64: MESSAGE is "
+    "binary)\n"
+    "  connections [ID]          list them, or show one (--state --channel --route --address "
+    "--limit)\n"
+    "  close ID                  close one (--code --reason), or all of --channel or --route\n"
+    "  channels                  list channels with subscribers (--limit)\n"
+    "  metrics                   counters and gauges as Prometheus text\n"
+    "  drain [--over TIME]       stop accepting and close everybody with 1012, spread over TIME; "
+    "then exit\n"
+    "  reload                    read the configuration again\n"
+    "  trace                     the flight recorder of every worker\n"
+    "\n"
+    "Signals: SIGTERM and SIGINT drain (a second one hurries, a third cuts), SIGHUP reloads.\n"
+    "Exit status: 0 done, 1 failed (the reason is on standard error), 2 wrong usage.\n";
 
 // The value of -c, or NULL. *is_wrong: something else was there.
 static const char *config_option(int count, char **arguments, bool *is_wrong) {
