@@ -108,10 +108,24 @@ int cli_main(int argument_count, char **arguments) {
     static const struct {
         const char *name;
         int (*run)(int count, char **arguments);
-    } verbs[] = {{"run", verb_run},           {"check", verb_check},
-                 {"config", verb_config},     {"version", verb_version},
-                 {"--version", verb_version}, {"help", verb_help},
-                 {"--help", verb_help},       {"-h", verb_help}};
+    } verbs[] = {
+        {"run", verb_run},
+        {"check", verb_check},
+        {"config", verb_config},
+        {"publish", cli_publish},
+        {"connections", cli_connections},
+        {"close", cli_close},
+        {"channels", cli_channels},
+        {"metrics", cli_metrics},
+        {"drain", cli_drain},
+        {"reload", cli_reload},
+        {"trace", cli_trace},
+        {"version", verb_version},
+        {"--version", verb_version},
+        {"help", verb_help},
+        {"--help", verb_help},
+        {"-h", verb_help},
+    };
     const char *name = argument_count > 1 ? arguments[1] : "";
     for (unsigned i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(name, verbs[i].name) == 0) {
