@@ -28,9 +28,9 @@ struct hub_message { // 32 bytes, pooled: one message waiting for its fan-out on
     uint32_t payloads[HUB_FORM_COUNT]; // 0 = that form was not needed
     uint32_t next;
     uint32_t sequence; // of the channel on this worker; those that wait are consecutive
-    uint64_t except; // low half: subscriber + 1 that must not get it (echo_self: false), 0 = none;
-                     // the high half is not looked at. A worker that must tell one user of an index
-                     // from the next puts its generation into the upper bits of the subscriber
+    uint64_t except; // low half: subscriber + 1 that must not get it (echo_self: false), 0 = none.
+                     // The high half is not looked at: whoever posts passes 0 when the index has
+                     // passed to another by then. One that comes later gets nothing older anyway
     uint32_t spare;
 };
 
