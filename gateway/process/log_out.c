@@ -55,3 +55,10 @@ void process_log_flush(struct process *process) {
         }
     }
 }
+
+void process_log_close(struct process *process) {
+    for (uint32_t index = 0; index < process->worker_count; index++) {
+        log_close(&process->workers[index].log);
+    }
+    log_close(&process->log);
+}

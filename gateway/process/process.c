@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "gateway/process/files.h"
+#include "gateway/process/signals.h"
 
 static const struct config *config_load(const char *path) {
     struct config_errors *errors = calloc(1, sizeof *errors);
@@ -46,7 +47,9 @@ int process_run(const struct process_options *options) {
     if (status != 0) {
         exit(status);
     }
+    signals_close(); // a second SIGTERM has nobody to hurry any more
     control_close(process);
+    process_log_close(process);
     const struct config *config = process->config;
     site_close(&process->site);
     config_close(&config);

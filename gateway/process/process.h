@@ -102,6 +102,8 @@ void process_drain_turn(struct process *process);
 void process_log_turn(struct process *process);
 void process_log_on_written(struct process *process, int32_t result);
 void process_log_flush(struct process *process);
+// Every log; their threads have ended.
+void process_log_close(struct process *process);
 // notify.c: systemd, when NOTIFY_SOCKET is set
 void notify_send(const char *text);
 // A call to every worker with the same arguments; answers come with `token`.

@@ -17,19 +17,29 @@ static void on_signal(int number) {
     io_doorbell_ring(signal_doorbell);
 }
 
-void signals_open(struct io_doorbell doorbell) {
-    signal_doorbell = doorbell;
+static void handle(void (*handler)(int)) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
+    action.sa_handler = handler;
     sigfillset(&action.sa_mask);
     static const int handled[] = {SIGTERM, SIGINT, SIGHUP};
     for (unsigned i = 0; i < sizeof handled / sizeof handled[0]; i++) {
         (void)sigaction(handled[i], &action, NULL); // constant valid arguments: it cannot fail
     }
+}
+
+void signals_open(struct io_doorbell doorbell) {
+    signal_doorbell = doorbell;
+    handle(on_signal);
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
     action.sa_handler = SIG_IGN;
     (void)sigaction(SIGPIPE, &action,
                     NULL); // as above; sends carry MSG_NOSIGNAL, the log's file may be a pipe
+}
+
+void signals_close(void) {
+    handle(SIG_IGN);
 }
 
 struct signals_seen signals_take(void) {
