@@ -113,7 +113,7 @@ def storm(t):
     for _ in range(300):
         other = t.peer()
         other.send(b"garbage\r\n\r\n")
-        other.rest()
+        other.response()
         other.close()
     time.sleep(1.2)
     size = len(gateway.log())
