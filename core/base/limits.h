@@ -22,14 +22,11 @@ enum {
     ENTER_PAUSE_US = 50,         // this far apart: 3 ms
     ROOM_ATTEMPTS_MAX = 1000,    // such calls until a full submission queue counts as broken: 3 s
     RECEIVE_BUFFER_BYTES = 2048, // a burst fits; an idle connection owns none
-    ACCEPT_MARGIN_SLOTS =
-        64,              // accept is disarmed while fewer slots are free: ENFILE would cut a client
-    SENDS_BUSY_MAX = 64, // fan-out sends per turn while other work is ready: 0.2 ms (decision 4)
-    SENDS_IDLE_MAX = 256,        // when nothing else is; never over 512
-    SEND_PIECES_MAX = 16,        // spans gathered into one send
-    EXPIRIES_MAX = 256,          // timers handled per turn: 256 x about 1 us
+    SENDS_BUSY_MAX = 64,  // fan-out sends per turn while other work is ready: 0.2 ms (decision 4)
+    SENDS_IDLE_MAX = 256, // when nothing else is; never over 512
+    SEND_PIECES_MAX = 16, // spans gathered into one send
+    EXPIRIES_MAX = 256,   // timers handled per turn: 256 x about 1 us
     COMPLETIONS_TURN_MAX = 1024, // per ring and turn
-    RECEIVES_TURN_MAX = 8, // receives of one connection per turn: a flood waits for the others
 
     // Connections
     CONNECTIONS_MAX = 1 << 24, // per worker: 24 bits of index in a handle
@@ -86,7 +83,9 @@ enum {
     FRAME_HEAD_BYTES_MAX = 14,
     MESSAGE_BYTES_MAX = 64 << 20, // limits.message may not be set higher
     FRAGMENTS_MAX = 65536,
-    PONG_PENDING_MAX = 1, // only the newest ping is owed an answer (RFC 6455 5.5.3)
+
+    PONG_PENDING_MAX =
+        16, // a burst of pings is answered ping by ping, a flood is not (RFC 6455 5.5.3)
 
     // Channels
     CHANNEL_NAME_BYTES_MAX = 255,
@@ -107,7 +106,5 @@ enum {
 };
 
 static_assert(HEADER_BYTES_MAX >= TARGET_BYTES_MAX, "a head holds its target");
-static_assert(RING_SLOTS_MIN > ACCEPT_MARGIN_SLOTS, "a ring can accept at all");
 static_assert(SENDS_BUSY_MAX <= SENDS_IDLE_MAX && SENDS_IDLE_MAX <= 512, "decision 4");
-static_assert(ACCEPT_MARGIN_SLOTS >= 17, "16 single-shot accepts and one more must find a slot");
 static_assert(TIME_MS_MAX < INT32_MAX, "wrapping comparison of 32-bit times");

@@ -14,8 +14,9 @@ static void on_ping(struct conns *conns, uint32_t index, struct span payload) {
     if (conn->state != CONN_OPEN) {
         return; // our Close is queued: nothing may follow it
     }
-    // A flood leaves one answer, to the newest (RFC 6455 5.5.3), so that it cannot grow the queue.
-    if (outbox_drop_pong(&conns->outboxes, &conn->outbox)) {
+    // A flood leaves few answers, the last to the newest ping (RFC 6455 5.5.3), so that it cannot
+    // grow the queue.
+    if (outbox_drop_pong(&conns->outboxes, &conn->outbox, PONG_PENDING_MAX)) {
         counter_add(conns->counters, COUNTER_pongs_coalesced, 1);
     }
     conn_put(conns, index, payload_frame(conns->arena, WS_PONG, payload));

@@ -192,18 +192,20 @@ uint32_t outbox_drop_all(struct outboxes *outboxes, struct outbox *outbox) {
     return message_count;
 }
 
-bool outbox_drop_pong(struct outboxes *outboxes, struct outbox *outbox) {
+bool outbox_drop_pong(struct outboxes *outboxes, struct outbox *outbox, uint32_t waiting_max) {
     struct place place = frames_first(outboxes, outbox);
     struct place pong = {0};
+    uint32_t count = 0;
     // As deep as outbox_put puts one, and what a short send put back in front of it.
     for (uint32_t i = 0; i <= PONG_DEPTH_MAX + SEND_PIECES_MAX && place.index != 0; i++) {
         const struct outbox_entry *entry = entry_at(outboxes, place.index);
         if (entry->channel == channel_pong && entry->sent_bytes == 0) {
             pong = place;
+            count++;
         }
         place_next(outboxes, &place);
     }
-    if (pong.index == 0) {
+    if (count < waiting_max) {
         return false;
     }
     queued_subtract(outboxes, outbox, entry_bytes(outboxes, entry_at(outboxes, pong.index)));

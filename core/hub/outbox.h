@@ -75,9 +75,9 @@ uint32_t outbox_sent(struct outboxes *outboxes, struct outbox *outbox, uint64_t 
 uint32_t outbox_drop_waiting(struct outboxes *outboxes, struct outbox *outbox, bool keeps_control);
 // After the last completion of the send: drops everything.
 uint32_t outbox_drop_all(struct outboxes *outboxes, struct outbox *outbox);
-// Removes the newest waiting pong, if any, so that a ping flood leaves one answer (RFC 6455 5.5.3).
-// True when one was removed.
-bool outbox_drop_pong(struct outboxes *outboxes, struct outbox *outbox);
+// Removes the newest waiting pong when waiting_max (1 or more) of them wait, so that a ping flood
+// leaves few answers, the last one to the newest ping (RFC 6455 5.5.3). True when one was removed.
+bool outbox_drop_pong(struct outboxes *outboxes, struct outbox *outbox, uint32_t waiting_max);
 static inline bool outbox_is_empty(const struct outbox *outbox) {
     return outbox->first == 0;
 }

@@ -13,7 +13,4 @@ void link_stop_step(struct link *link, link_id id);
 bool link_on_accept(struct link *link, const struct io_completion *completion,
                     struct link_event *event);
 void link_on_accept_cancel(struct link *link, const struct io_completion *completion);
-bool link_on_name(struct link *link, const struct io_completion *completion,
-                  struct link_event *event);
 void link_accept_step(struct link *link);
-void link_peer_give(struct link *link, uint32_t peer);

@@ -8,7 +8,7 @@
 
 // From STOPPING back is no way: a slot lives once.
 static const uint8_t link_moves[LINK_STATE_COUNT] = {
-    [LINK_FREE] = 1 << LINK_NAMING,   [LINK_NAMING] = 1 << LINK_OPEN | 1 << LINK_STOPPING,
+    [LINK_FREE] = 1 << LINK_OPEN,
     [LINK_OPEN] = 1 << LINK_STOPPING, [LINK_STOPPING] = 1 << LINK_CLOSING,
     [LINK_CLOSING] = 1 << LINK_FREE,
 };
@@ -17,25 +17,14 @@ uint64_t link_slots_bytes(uint32_t ring_max, uint32_t slots_per_ring) {
     return (uint64_t)ring_max * slots_per_ring * sizeof(struct link_slot);
 }
 
-uint64_t link_peers_bytes(void) {
-    return LINK_PEERS * (sizeof(struct io_peer) + sizeof(uint32_t));
-}
-
 void link_init(struct link *link, const struct link_options *options) {
     *link = (struct link){.io = options->io,
                           .slots = (struct link_slot *)(void *)options->slots.data,
                           .slots_per_ring = io_ring_slots(options->io),
                           .ring_max = options->ring_max,
-                          .peers = (struct io_peer *)(void *)options->peers.data,
                           .counters = options->counters,
                           .trace = options->trace};
     check(options->slots.length >= link_slots_bytes(options->ring_max, link->slots_per_ring));
-    check(options->peers.length >= link_peers_bytes());
-    link->peer_free = (uint32_t *)(void *)(link->peers + LINK_PEERS);
-    for (uint32_t i = 0; i < LINK_PEERS; i++) {
-        link->peer_free[i] = LINK_PEERS - 1 - i; // the lowest are used first: few pages are touched
-    }
-    link->peer_free_count = LINK_PEERS;
 }
 
 struct io_handle link_handle(const struct link *link, link_id id) {
@@ -99,12 +88,12 @@ void link_close(struct link *link, link_id id) {
     if (slot->state == LINK_STOPPING || slot->state == LINK_CLOSING) {
         return;
     }
-    check(slot->state == LINK_OPEN || slot->state == LINK_NAMING);
+    check(slot->state == LINK_OPEN);
     link_move(link, id, LINK_STOPPING);
     if ((slot->flags & LINK_END_SEEN) == 0) {
         slot->flags |= LINK_DISCARDS; // unread bytes would turn our last ones into a reset
     }
-    if ((slot->flags & LINK_STARVED) == 0 && (slot->flight & LINK_NAMING_OUT) == 0) {
+    if ((slot->flags & LINK_STARVED) == 0) {
         slot->extra = 0;
     }
     if ((slot->flight & LINK_SENDING) != 0 && (slot->flight & LINK_SEND_CANCELLING) == 0) {
@@ -212,8 +201,8 @@ static bool on_poll(struct link *link, const struct io_completion *completion,
         return true;
     }
     slot->flags |= LINK_READABLE_SEEN;
-    bool may_tell = slot->state == LINK_OPEN && (slot->flight & LINK_RECEIVING) == 0 &&
-                    (slot->flags & (LINK_END_SEEN | LINK_STARVED)) == 0;
+    bool may_tell =
+        (slot->flight & LINK_RECEIVING) == 0 && (slot->flags & (LINK_END_SEEN | LINK_STARVED)) == 0;
     return may_tell;
 }
 
@@ -329,8 +318,7 @@ static bool on_close(struct link *link, const struct io_completion *completion,
 
 static bool is_of_slot(uint8_t operation) {
     return operation == IO_POLL || operation == IO_RECEIVE || operation == IO_SEND ||
-           operation == IO_SENDMSG || operation == IO_PEER_NAME || operation == IO_CLOSE ||
-           operation == IO_CANCEL;
+           operation == IO_SENDMSG || operation == IO_CLOSE || operation == IO_CANCEL;
 }
 
 // A completion of an older life of the slot is counted and dropped (pitfall 4). A lent buffer is
@@ -354,13 +342,11 @@ static bool is_stale(struct link *link, const struct io_completion *completion) 
 static bool dispatch(struct link *link, const struct io_completion *completion,
                      struct link_event *event) {
     switch (completion->operation) {
-    case IO_ACCEPT:
+    case IO_ACCEPT_ONE:
         return link_on_accept(link, completion, event);
     case IO_ACCEPT_CANCEL:
         link_on_accept_cancel(link, completion);
         return false;
-    case IO_PEER_NAME:
-        return link_on_name(link, completion, event);
     case IO_POLL:
         return on_poll(link, completion, event);
     case IO_RECEIVE:

@@ -5,12 +5,17 @@
 //
 // States of a slot, and what it waits for:
 //
-//   FREE --accept--> NAMING --peer name--> OPEN --link_close--> STOPPING --nothing in flight but
-//   the poll--> CLOSING --poll, cancel and
-//                      |                                          ^    reads and throws away what
-//                      the peer has sent               close
-//                      +--link_close by the owner-----------------+    until -EAGAIN, unless its
-//                      end was seen                    reaped--> FREE
+//   FREE --accept--> OPEN --link_close--> STOPPING --nothing in flight but the poll--> CLOSING -->
+//   FREE
+//                                         reads and throws away what the peer          the poll's
+//                                         end, the cancel has sent until -EAGAIN, unless its and
+//                                         the close are reaped end was seen
+//
+// Accepting uses 16 single accepts per listener, each with its own address storage. An armed
+// multishot accept takes the whole backlog within one turn, before its first completion is seen: it
+// would meet a full table and cut clients (measured: tests/contract,
+// one_turn_takes_the_whole_backlog). Single accepts are never more than there are free slots, bring
+// the address with them and work on every kernel, for about 0.4 us more in a storm.
 #pragma once
 #include "core/base/address.h"
 #include "core/base/counters.h"
@@ -27,23 +32,15 @@ typedef uint32_t link_id; // house: allow typedef: an id that must not be mixed 
                           // connection index
 #define LINK_NONE UINT32_MAX
 
-enum link_state {
-    LINK_FREE,
-    LINK_NAMING,
-    LINK_OPEN,
-    LINK_STOPPING,
-    LINK_CLOSING,
-    LINK_STATE_COUNT
-};
+enum link_state { LINK_FREE, LINK_OPEN, LINK_STOPPING, LINK_CLOSING, LINK_STATE_COUNT };
 
 enum link_flight { // operations in the kernel, bits
     LINK_POLLING = 1 << 0,
     LINK_RECEIVING = 1 << 1,
     LINK_SENDING = 1 << 2,
-    LINK_NAMING_OUT = 1 << 3,
-    LINK_CANCELLING = 1 << 4,
-    LINK_CLOSE_OUT = 1 << 5,
-    LINK_SEND_CANCELLING = 1 << 6,
+    LINK_CANCELLING = 1 << 3,
+    LINK_CLOSE_OUT = 1 << 4,
+    LINK_SEND_CANCELLING = 1 << 5,
 };
 
 enum link_flag {
@@ -57,8 +54,7 @@ enum link_flag {
 
 struct link_slot {
     uint32_t owner;      // the owner's index
-    uint32_t extra;      // NAMING: address storage; starved: next in the list + 1; STOPPING: bytes
-                         // thrown away
+    uint32_t extra;      // starved: next in the list + 1; STOPPING: bytes thrown away
     uint16_t generation; // of this life, in every completion
     uint16_t listener;   // which listener it came from
     uint8_t state;       // enum link_state
@@ -95,17 +91,22 @@ struct link_event {
     uint16_t buffer_id;
 };
 
-struct link_listener {
-    int io_listener;
-    uint16_t generation; // of the accept armed
-    uint8_t ring;        // where it is armed
+enum {
+    LINK_ACCEPTS = 16
+}; // armed per listener: enough that a storm finds one waiting (decision 1)
+
+struct link_accept {
+    struct io_peer peer; // the kernel's while armed
+    uint8_t ring;
     bool is_armed;
     bool is_cancelling;
 };
 
-enum {
-    LINK_PEERS = 8192
-}; // addresses being asked for at once: twice a completion queue, see link_accept.c
+struct link_listener {
+    int io_listener;
+    bool is_unix;
+    struct link_accept accepts[LINK_ACCEPTS];
+};
 
 struct link {
     struct io *io;
@@ -113,15 +114,14 @@ struct link {
     uint32_t slots_per_ring;
     uint32_t ring_max;
     uint32_t used[RINGS_MAX];
+    uint32_t armed[RINGS_MAX]; // accepts: each may take a slot at any moment
     uint32_t used_total;
     uint32_t open_ring;   // where accepts are armed
     bool is_ring_refused; // no more rings can be opened
+    bool is_paused;       // no slot is free anywhere: clients wait in the backlog
     bool is_accept_held;  // by the owner: overload or drain
     struct link_listener listeners[LISTENERS_MAX];
     uint32_t listener_count;
-    struct io_peer *peers; // LINK_PEERS
-    uint32_t *peer_free;
-    uint32_t peer_free_count;
     uint32_t starved_first, starved_last; // id + 1
     uint32_t starved_count;
     uint32_t given_count; // buffers given back since the starved were last served
@@ -134,13 +134,11 @@ struct link_options {
     struct io *io; // lent
     uint32_t ring_max;
     struct memory slots; // link_slots_bytes(ring_max, io_ring_slots(io)), zero
-    struct memory peers; // LINK_PEERS x (sizeof(struct io_peer) + 4)
     struct counters *counters;
     struct trace *trace;
 };
 
 uint64_t link_slots_bytes(uint32_t ring_max, uint32_t slots_per_ring);
-uint64_t link_peers_bytes(void);
 void link_init(struct link *link, const struct link_options *options);
 
 // --- accepting

@@ -70,9 +70,8 @@ static bool clients_open(struct process *process) {
     struct memory links = {.length = (CONTROL_CONNECTIONS + 1) * sizeof(link_id)};
     struct memory addresses = {.length = (CONTROL_CONNECTIONS + 1) * sizeof(struct address)};
     struct memory slots = {.length = link_slots_bytes(1, io_ring_slots(process->io))};
-    struct memory peers = {.length = link_peers_bytes()};
-    struct memory arena = {.length = CONTROL_ARENA_BYTES};
-    struct memory book = {.length = arena_book_bytes(CONTROL_ARENA_BYTES)};
+    struct memory arena = {.length = 4 * (uint64_t)CONTROL_ARENA_BYTES}; // size classes leave holes
+    struct memory book = {.length = arena_book_bytes(4 * (uint64_t)CONTROL_ARENA_BYTES)};
     struct memory *parts[] = {&memory.conn_space,
                               &memory.conn_book,
                               &memory.input_space,
@@ -83,7 +82,6 @@ static bool clients_open(struct process *process) {
                               &links,
                               &addresses,
                               &slots,
-                              &peers,
                               &arena,
                               &book};
     if (!reserve_all(parts, sizeof parts / sizeof parts[0])) {
@@ -112,7 +110,6 @@ static bool clients_open(struct process *process) {
     link_init(&process->clients.link, &(struct link_options){.io = process->io,
                                                              .ring_max = 1,
                                                              .slots = slots,
-                                                             .peers = peers,
                                                              .counters = &process->counters,
                                                              .trace = &process->trace});
     return true;

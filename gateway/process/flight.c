@@ -63,13 +63,13 @@ static void put_conn_move(struct text *text, const struct trace_record *record) 
 }
 
 static void put_slot_move(struct text *text, const struct trace_record *record) {
-    static const char *const states[] = {"free", "naming", "open", "stopping", "closing"};
+    static const char *const states[] = {"free", "open", "stopping", "closing"};
     put_field(text, "ring ", record->a >> 24);
     put_field(text, " slot ", record->a & 0xffffff);
     put_text(text, " ");
-    put_text(text, record->b >> 8 < 5 ? states[record->b >> 8] : "?");
+    put_text(text, record->b >> 8 < 4 ? states[record->b >> 8] : "?");
     put_text(text, " -> ");
-    put_text(text, (record->b & 0xff) < 5 ? states[record->b & 0xff] : "?");
+    put_text(text, (record->b & 0xff) < 4 ? states[record->b & 0xff] : "?");
     put_field(text, " flight ", (uint64_t)record->c);
 }
 

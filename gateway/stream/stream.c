@@ -315,6 +315,14 @@ bool stream_publish(struct stream *stream, uint32_t index, struct span name, str
 
 // --- mail
 
+// The publisher that must not get its own message, or 0 when it is gone and its index is another's.
+static uint64_t except_now(const struct stream *stream, uint64_t except) {
+    uint32_t index = (uint32_t)except - 1;
+    bool is_live =
+        except != 0 && conn_at(stream->conns, index)->generation == (uint32_t)(except >> 32);
+    return is_live ? except : 0;
+}
+
 // One copy per form in use, made here from the bytes that the home sent; all subscribers of this
 // worker share it.
 static void on_deliver(struct stream *stream, struct bus_event *event) {
@@ -340,7 +348,8 @@ static void on_deliver(struct stream *stream, struct bus_event *event) {
             is_short = is_short || payloads[HUB_RAW] == 0;
         }
     }
-    if (is_short || !hub_post(stream->hub, channel, payloads, event->mail.words[0])) {
+    if (is_short ||
+        !hub_post(stream->hub, channel, payloads, except_now(stream, event->mail.words[0]))) {
         counter_add(stream->conns->counters, COUNTER_dropped_mailbox, 1);
     }
     for (uint32_t form = 0; form < HUB_FORM_COUNT; form++) {

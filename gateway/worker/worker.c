@@ -11,15 +11,16 @@ enum {
     MAILS_TURN_MAX = 256, // entries of other threads handled per turn
     EVENTS_PUMP =
         64, // completions handled before what they touched is sent: keeps the touched in the cache
-    STOPPED_MS = 1000,   // a turn that comes this much later than meant: the process was stopped
-    GRACE_MS = 1000,     // then deadlines wait this long, and what arrived meanwhile is read first
+    STOPPED_MS = 1000, // a turn that comes this much later than meant: the process was stopped
+    GRACE_MS = 1000,   // then deadlines wait this long, and what arrived meanwhile is read first
+    RELEASE_MS = 50,
     BACKLOG_WAIT_MS = 1, // until a full mailbox is looked at again
 };
 
 static void deliver(struct worker *worker, const struct hub_delivery *delivery) {
     for (uint32_t i = 0; i < delivery->count; i++) {
         enum conn_send_result result = conn_send(&worker->clients.conns, delivery->subscriber,
-                                                 delivery->payloads[i], delivery->channel);
+                                                 delivery->payloads[i], delivery->key);
         counter_add(&worker->counters, COUNTER_deliveries, result != CONN_SENT_CLOSED);
     }
 }
@@ -73,8 +74,13 @@ static void expire(struct worker *worker, uint64_t now_ms, uint64_t before_ms) {
     }
 }
 
-// Empty steps go back to the kernel, one of each kind per turn: a storm's memory does not stay.
-static void give_back(struct worker *worker) {
+// Empty steps go back to the kernel, one of each kind every RELEASE_MS: a storm's memory does not
+// stay, and a population that breathes does not fault its pages anew.
+static void give_back(struct worker *worker, uint64_t now_ms) {
+    if (now_ms - worker->released_ms < RELEASE_MS) {
+        return;
+    }
+    worker->released_ms = now_ms;
     struct pool *pools[] = {&worker->clients.conns.pool,
                             &worker->clients.conns.inputs,
                             &worker->clients.conns.entries,
@@ -127,7 +133,7 @@ int worker_turn(struct worker *worker, uint64_t now_us) {
     clients_pump(&worker->clients);
     bus_flush(&worker->bus);
     link_turn_end(&worker->clients.link);
-    give_back(worker);
+    give_back(worker, now_ms);
 
     worker->wait_ms = wait_choose(worker, now_ms);
     if (worker->wait_ms > 0 && !bus_sleep(&worker->bus)) {

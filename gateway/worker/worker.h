@@ -46,6 +46,7 @@ struct worker {
     uint64_t kernel_bytes;
     uint64_t opened_ms;
     uint64_t now_us;
+    uint64_t released_ms;    // when empty memory was last looked for
     uint64_t grace_until_ms; // after the process was stopped: what arrived is read before deadlines
                              // count
     uint32_t wait_ms;        // how long the last turn meant to sleep

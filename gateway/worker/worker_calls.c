@@ -94,7 +94,7 @@ static void on_metrics(struct worker *worker, const struct bus_event *call) {
                                      .connections = worker->clients.link.used_total,
                                      .queued_bytes = worker->clients.conns.outboxes.held_bytes,
                                      .channels = worker->channels.used,
-                                     .subscriptions = worker->subscriptions.used,
+                                     .subscriptions = worker->hub.subscription_count,
                                      .rings = io_ring_count(worker->io),
                                      .ring_slots = io_ring_slots(worker->io),
                                      .ring_slots_used = worker->clients.link.used_total,

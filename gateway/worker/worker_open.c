@@ -31,7 +31,7 @@ static struct memory part(struct worker_reserve *reserve, uint64_t bytes) {
 struct layout {
     struct conns_memory conns;
     struct memory links, addresses, sessions, notes, settings, rules;
-    struct memory slots, peers;
+    struct memory slots;
     struct memory channel_space, channel_book, subscription_space, subscription_book, message_space,
         message_book;
     struct memory home_space, home_book, hub_buckets, home_buckets;
@@ -66,7 +66,8 @@ static void layout_conns(struct layout *layout, struct worker_reserve *reserve,
 
 static void layout_hub(struct layout *layout, struct worker_reserve *reserve,
                        uint32_t connection_max) {
-    uint64_t subscriptions = (uint64_t)connection_max * SUBSCRIPTIONS_PER_CONNECTION + (1 << 20);
+    // Channel names live in this pool as well (core/hub).
+    uint64_t subscriptions = (uint64_t)connection_max * SUBSCRIPTIONS_PER_CONNECTION + CHANNELS_MAX;
     layout->subscription_max = subscriptions > (1u << 28) ? 1u << 28 : (uint32_t)subscriptions;
     layout->channel_space =
         part(reserve, pool_space_bytes(sizeof(struct hub_channel), CHANNELS_MAX));
@@ -90,11 +91,11 @@ static void layout_make(struct layout *layout, struct worker_reserve *reserve,
     layout_conns(layout, reserve, connection_max);
     layout_hub(layout, reserve, connection_max);
     layout->slots = part(reserve, link_slots_bytes(RINGS_MAX, io_ring_slots(worker->io)));
-    layout->peers = part(reserve, link_peers_bytes());
     uint64_t arena = worker->worker_queue_bytes + ARENA_SPARE_BYTES;
     layout->arena_bytes = arena;
-    // Twice: size classes leave holes, and the limit counts blocks, not address space.
-    uint64_t space = (2 * arena + ARENA_STEP_BYTES - 1) / ARENA_STEP_BYTES * ARENA_STEP_BYTES;
+    // Four times: size classes and large blocks leave holes in the address space, and the limit
+    // counts what is used.
+    uint64_t space = (4 * arena + ARENA_STEP_BYTES - 1) / ARENA_STEP_BYTES * ARENA_STEP_BYTES;
     layout->arena_space = part(reserve, space);
     layout->arena_book = part(reserve, arena_book_bytes(space));
 }
@@ -265,7 +266,6 @@ int worker_open(struct worker *worker, const struct worker_options *options, con
     link_init(&worker->clients.link, &(struct link_options){.io = worker->io,
                                                             .ring_max = RINGS_MAX,
                                                             .slots = layout.slots,
-                                                            .peers = layout.peers,
                                                             .counters = &worker->counters,
                                                             .trace = &worker->trace});
     *what = "settings";

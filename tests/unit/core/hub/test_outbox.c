@@ -332,20 +332,20 @@ Test(hub_outbox, a_begun_frame_is_ended_before_a_close) {
 
 Test(hub_outbox, pongs_are_answered_by_the_newest) {
     struct outbox_bounds limit = bounds(1 << 20, OUTBOX_CLOSE);
-    cr_assert(!outbox_drop_pong(&outboxes, &outbox));
+    cr_assert(!outbox_drop_pong(&outboxes, &outbox, 1));
     message_put("a", 1, limit);
     control_put(PING, "i");
     control_put(PONG, "1");
-    cr_assert(outbox_drop_pong(&outboxes, &outbox));
+    cr_assert(outbox_drop_pong(&outboxes, &outbox, 1));
     control_put(PONG, "2");
     expect_queue("ai2");
     gather(16, 1000);
-    cr_assert(!outbox_drop_pong(&outboxes, &outbox)); // in flight
+    cr_assert(!outbox_drop_pong(&outboxes, &outbox, 1)); // in flight
     control_put(PONG, "3");
     expect_queue("[a][i][2]3");
     outbox_sent(&outboxes, &outbox, 14); // one byte of the first pong is out
-    cr_assert(outbox_drop_pong(&outboxes, &outbox));
-    cr_assert(!outbox_drop_pong(&outboxes, &outbox)); // begun
+    cr_assert(outbox_drop_pong(&outboxes, &outbox, 1));
+    cr_assert(!outbox_drop_pong(&outboxes, &outbox, 1)); // begun
     expect_queue("2");
 }
 
@@ -359,7 +359,7 @@ Test(hub_outbox, a_ping_flood_behind_a_long_queue_leaves_one_pong) {
     }
     uint32_t dropped_pongs = 0;
     for (uint32_t i = 0; i < 1000; i++) {
-        dropped_pongs += outbox_drop_pong(&outboxes, &outbox);
+        dropped_pongs += outbox_drop_pong(&outboxes, &outbox, 1);
         control_put(PONG, "p");
         if (i % 100 == 50) { // sends that end short put their entries back in front
             gather(16, 100000);
