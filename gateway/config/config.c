@@ -126,7 +126,8 @@ static struct span skip_mark(struct span text) {
 }
 
 const struct config *config_open_within(const struct config_source *source,
-                                        struct config_errors *errors, uint64_t memory_bytes) {
+                                        struct config_errors *errors, uint64_t kept_bytes,
+                                        uint64_t tree_bytes) {
     errors->count = 0;
     errors->is_cut = false;
     struct config_source marked = *source;
@@ -134,8 +135,8 @@ const struct config *config_open_within(const struct config_source *source,
     struct config_reader reader = {.source = &marked, .errors = errors};
     struct config_object *object = calloc(1, sizeof(*object));
     if (object != NULL) {
-        config_memory_init(&object->memory, memory_bytes);
-        config_memory_init(&reader.scratch, memory_bytes);
+        config_memory_init(&object->memory, kept_bytes);
+        config_memory_init(&reader.scratch, tree_bytes);
         reader.memory = &object->memory;
         const struct config_node *root = config_tree_read(&reader);
         if (root != NULL) {
@@ -157,7 +158,7 @@ const struct config *config_open_within(const struct config_source *source,
 }
 
 const struct config *config_open(const struct config_source *source, struct config_errors *errors) {
-    return config_open_within(source, errors, CONFIG_MEMORY_BYTES_MAX);
+    return config_open_within(source, errors, CONFIG_MEMORY_BYTES_MAX, CONFIG_MEMORY_BYTES_MAX);
 }
 
 void config_close(const struct config **config) {

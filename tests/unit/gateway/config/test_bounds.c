@@ -205,26 +205,37 @@ Test(config_bounds, a_byte_order_mark_and_carriage_returns_are_read_over) {
     config_close(&config);
 }
 
-// Every allocation is refused in turn, until none is.
-Test(config_bounds, memory) {
-    static const char text[] =
-        BASE "trusted: [10.0.0.0/8]\nadmin: {address: 127.0.0.1:1, token_file: good.token}\n"
-             "log: {level: info}\n";
+// Opens with ever more memory until it is enough; returns how often it was not.
+static uint32_t refuse_in_turn(const struct config_source *source, bool is_tree) {
     struct config_errors *errors = errors_take();
-    const struct config_source source = {.text = span_text(text),
-                                         .file = "f.yaml",
-                                         .load = world_load,
-                                         .environment = world_environment};
     uint32_t refused_count = 0;
     const struct config *config = NULL;
     for (uint64_t bytes = 0; config == NULL; bytes += 16) {
-        config = config_open_within(&source, errors, bytes);
+        config = config_open_within(source, errors, is_tree ? CONFIG_MEMORY_BYTES_MAX : bytes,
+                                    is_tree ? bytes : CONFIG_MEMORY_BYTES_MAX);
         refused_count += config == NULL;
         expect(config != NULL || strstr(errors->lines[0], "not enough memory") != NULL, "%s",
                errors->lines[0]);
         expect(bytes < 100000, "never enough");
     }
-    cr_assert(refused_count > 50);
     config_close(&config);
     free(errors);
+    return refused_count;
+}
+
+// Every allocation is refused in turn, until none is.
+Test(config_bounds, memory) {
+    static const char text[] =
+        LISTENER "trusted: [10.0.0.0/8]\n"
+                 "admin: {address: 127.0.0.1:1, token_file: good.token}\n"
+                 "log: {level: info}\n"
+                 "routes:\n"
+                 "  - {path: '/a/{b}', host: app.example.com, channels: {subscribe: ['a.{b}'], "
+                 "publish: b, allow: ['*']}, origins: [null], subprotocols: [x]}\n";
+    const struct config_source source = {.text = span_text(text),
+                                         .file = "f.yaml",
+                                         .load = world_load,
+                                         .environment = world_environment};
+    cr_assert(refuse_in_turn(&source, false) > 20);
+    cr_assert(refuse_in_turn(&source, true) > 50);
 }

@@ -63,6 +63,19 @@ Test(config_diff, nothing_changed) {
                   .count == 0);
 }
 
+Test(config_diff, trusted_ranges) {
+    static const char *const others[] = {"11.0.0.0/8", "10.0.0.0/9", "'fd00::/8'"};
+    for (size_t i = 0; i < 3; i++) {
+        char text[256];
+        snprintf(text, sizeof(text), BASE "trusted: [%s]\n", others[i]);
+        struct config_changes changes = changes_between(BASE "trusted: [10.0.0.0/8]\n", text);
+        expect(changes.count == 1 && changes.items[0].part == CONFIG_CHANGE_TRUSTED, "%s", text);
+    }
+    cr_assert(
+        changes_between(BASE "trusted: [10.0.0.0/8]\n", BASE "trusted: ['10.0.0.0/8']\n").count ==
+        0);
+}
+
 Test(config_diff, the_token) {
     struct config_changes changes =
         changes_between(BASE "admin: {address: 127.0.0.1:9090, token_file: good.token}\n",

@@ -235,7 +235,10 @@ Test(config_route_refusals, template_bounds) {
          "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx*']}}\n"
          "  - {path: '/d/{r}', channels: {publish: "
          "'{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{"
-         "r}{r}{r}{r}'}}\n",
+         "r}{r}{r}{r}'}}\n"
+         "  - {path: '/e/{r}', channels: {publish: "
+         "'{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{r}{"
+         "r}{r}{r}x'}}\n",
          "f.yaml:3:36: `channels.publish`: "
          "`xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
          "xxxxxxxx...` is longer than a channel name; write at most 255 bytes\n"
@@ -245,7 +248,8 @@ Test(config_route_refusals, template_bounds) {
          "f.yaml:5:35: `channels.allow[]`: "
          "`xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
          "xxxxxxxx...` is longer than a channel name; write at most 255 bytes\n"
-         "f.yaml:6:42: `channels.publish`: `{r}` is one part too many; write fewer placeholders\n"},
+         "f.yaml:6:42: `channels.publish`: `{r}` is one part too many; write fewer placeholders\n"
+         "f.yaml:7:42: `channels.publish`: `x` is one part too many; write fewer placeholders\n"},
     };
     world_refuses(rows, COUNT_OF(rows));
 }
@@ -322,7 +326,8 @@ Test(config_route_refusals, origins) {
          "  - {path: /a, echo: {}, origins: ['https://app.example.com/', '*', app.example.com, "
          "null, 'https://app.example.com:65536', 'https://app.example.com:0', "
          "'https://app.example.com/x', 'https://', '1s://a', 'https://*.example.com', "
-         "'https://a:b@example.com', 'HTTPS://App.Example.com:443', 'http://[::1]:80', [x], '']}\n",
+         "'x+a-p.p1://local', 'x_y://local', '://local', 'https://a:b@example.com', "
+         "'HTTPS://App.Example.com:443', 'http://[::1]:80', [x], '']}\n",
          "f.yaml:3:36: `origins[]` is `https://app.example.com/`, which ends in `/`, which no "
          "Origin header does; write it without\n"
          "f.yaml:3:64: `origins[]` is `*`, which is no origin; list every origin, or leave "
@@ -341,11 +346,15 @@ Test(config_route_refusals, origins) {
          "scheme://host:port, such as https://app.example.com\n"
          "f.yaml:3:205: `origins[]` is `https://*.example.com`, which is no origin; write "
          "scheme://host or scheme://host:port, such as https://app.example.com\n"
-         "f.yaml:3:230: `origins[]` is `https://a:b@example.com`, which is no origin; write "
+         "f.yaml:3:250: `origins[]` is `x_y://local`, which is no origin; write scheme://host or "
+         "scheme://host:port, such as https://app.example.com\n"
+         "f.yaml:3:265: `origins[]` is `://local`, which is no origin; write scheme://host or "
+         "scheme://host:port, such as https://app.example.com\n"
+         "f.yaml:3:277: `origins[]` is `https://a:b@example.com`, which is no origin; write "
          "scheme://host or scheme://host:port, such as https://app.example.com\n"
-         "f.yaml:3:307: `origins[]` is a list, not a single value; write one value, and quote it "
+         "f.yaml:3:354: `origins[]` is a list, not a single value; write one value, and quote it "
          "if it holds `{` or `[`\n"
-         "f.yaml:3:312: `origins[]` is ``, which is no origin; write scheme://host or "
+         "f.yaml:3:359: `origins[]` is ``, which is no origin; write scheme://host or "
          "scheme://host:port, such as https://app.example.com\n"},
         {LISTENER
          "routes:\n"
@@ -362,14 +371,16 @@ Test(config_route_refusals, origins) {
 Test(config_route_refusals, subprotocols) {
     static const struct refusal rows[] = {
         {LISTENER "routes:\n"
-                  "  - {path: /a, echo: {}, subprotocols: [a, 'b c', a, '', 'x,y', A]}\n",
+                  "  - {path: /a, echo: {}, subprotocols: [a, 'b c', a, '', 'x,y', A, [x]]}\n",
          "f.yaml:3:44: `subprotocols[]` is `b c`, which is no HTTP token; write a name without "
          "spaces and separators\n"
          "f.yaml:3:51: `subprotocols[]` has `a` twice; remove one\n"
          "f.yaml:3:54: `subprotocols[]` is ``, which is no HTTP token; write a name without spaces "
          "and separators\n"
          "f.yaml:3:58: `subprotocols[]` is `x,y`, which is no HTTP token; write a name without "
-         "spaces and separators\n"},
+         "spaces and separators\n"
+         "f.yaml:3:68: `subprotocols[]` is a list, not a single value; write one value, and quote "
+         "it if it holds `{` or `[`\n"},
         {LISTENER "routes:\n"
                   "  - {path: /a, echo: {}, subprotocols: [s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, "
                   "s10, s11, s12, s13, s14, s15, s16]}\n",
