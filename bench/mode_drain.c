@@ -1,8 +1,8 @@
 // drain: what an operator's SIGTERM does to clients under traffic. The connections share channels;
 // on each channel one of them publishes, and when the server has closed it, another. All
 // subscribers of a channel must see one order: the n-th message of each is compared with the n-th
-// that anybody got. A message that others had received half a second before a connection's Close,
-// and it had not, was lost.
+// that anybody got. A message that others had received half a second (and the greatest latency of
+// the run) before a connection's Close, and it had not, was lost.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,8 +104,11 @@ static void on_closed(struct client *client, struct peer *peer) {
     const struct channel *channel =
         &drain->channels[(client->options.first_index + peer->index) % drain->channel_count];
     uint64_t lost = 0;
+    // On a busy machine the workers of a server lag behind each other: nobody is later than the
+    // latest was.
+    uint64_t late_ns = LATE_NS + drain->member->hist[0].max;
     for (uint32_t i = drain->received[peer->index]; i < channel->log_count; i++) {
-        lost += channel->log[i].first_ns + LATE_NS < client->now_ns;
+        lost += channel->log[i].first_ns + late_ns < client->now_ns;
     }
     result->lost += lost;
     result->incomplete += lost > 0;
@@ -220,7 +223,7 @@ static void result_rows(struct team *team, uint64_t term_ns) {
     report_add(report, "published", "messages", (double)team_counter(team, COUNTER_SENT));
     report_add(report, "deliveries", "in one order on each channel",
                (double)team_counter(team, COUNTER_MESSAGES));
-    report_add(report, "lost", "messages that others had 0.5 s before a Close",
+    report_add(report, "lost", "messages that others had long before a Close",
                (double)result->lost);
     if (result->lost > 0) {
         report_problem(report, "%llu connections lost %llu messages",
