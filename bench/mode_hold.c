@@ -157,7 +157,8 @@ static void hold_measure(struct team *team, uint64_t pss_before, const struct pr
     double seconds = (double)(client_clock_ns() - start_ns) / 1e9;
     report_add(report, "open_seconds", "s", seconds);
     report_add(report, "opened_per_second", "", (double)options->connections / seconds);
-    if (!team_sleep(team, SETTLE_SECONDS, NULL, NULL)) {
+    double settle = options->seconds < SETTLE_SECONDS ? options->seconds : SETTLE_SECONDS;
+    if (!team_sleep(team, settle, NULL, NULL)) {
         return;
     }
     memory_rows(report, options, pss_before, "opened");

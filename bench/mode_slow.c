@@ -9,7 +9,12 @@
 #include "bench/proc.h"
 #include "bench/team.h"
 
-enum { BURST_MAX = 32, QUIET_NS = 1500000000, CATCH_UP_NS = 20000000000LL };
+enum {
+    BURST_MAX = 32,
+    QUIET_NS = 1500000000,
+    CATCH_UP_NS = 5000000000LL,
+    RESUME_NS = 60000000000LL
+};
 
 struct slow_peer {
     uint64_t next; // sequence number it has to get, if nothing is dropped
@@ -99,9 +104,11 @@ static void publish_through(struct slow *slow, struct client *client, enum phase
     }
 }
 
-// Until every reader has everything. Returns how many messages they still lack.
+// Until every reader has everything, or nothing comes any more. Returns how many messages they lack
+// since the start.
 static uint64_t catch_up(struct slow *slow, struct client *client) {
-    uint64_t end_ns = client_clock_ns() + CATCH_UP_NS;
+    uint64_t seen = client->message_count;
+    uint64_t seen_ns = client_clock_ns();
     uint64_t missing;
     uint32_t first = slow->team->options->has_no_self ? 1 : 0;
     do {
@@ -110,7 +117,11 @@ static uint64_t catch_up(struct slow *slow, struct client *client) {
         for (uint32_t i = first; i < slow->reader_end; i++) {
             missing += slow->sent - slow->peers[i].next + slow->peers[i].gaps;
         }
-    } while (missing > 0 && client_clock_ns() < end_ns && client->error[0] == 0);
+        if (client->message_count != seen) {
+            seen = client->message_count;
+            seen_ns = client->now_ns;
+        }
+    } while (missing > 0 && client->now_ns < seen_ns + QUIET_NS && client->error[0] == 0);
     return missing;
 }
 
@@ -120,12 +131,14 @@ static void resume_all(struct slow *slow, struct client *client) {
     for (uint32_t i = slow->reader_end; i < count; i++) {
         client_pause(client, &client->peers[i], false);
     }
-    uint64_t seen = client->byte_count;
+    // Pings go on for ever: only messages and closes count.
+    uint64_t seen = 0;
     uint64_t seen_ns = client_clock_ns();
-    while (client->now_ns < seen_ns + QUIET_NS) {
+    uint64_t end_ns = seen_ns + RESUME_NS;
+    while (client->now_ns < seen_ns + QUIET_NS && client->now_ns < end_ns) {
         client_turn(client, 10);
-        if (client->byte_count != seen) {
-            seen = client->byte_count;
+        if (client->message_count + client->closed_count != seen) {
+            seen = client->message_count + client->closed_count;
             seen_ns = client->now_ns;
         }
     }
@@ -194,7 +207,7 @@ static void slow_phases(struct slow *slow, struct team *team, struct client *cli
     uint64_t first = slow->sent;
     slow->hist = &member->hist[1];
     publish_through(slow, client, PHASE_RUN_SECOND);
-    slow->result->reader_missing += catch_up(slow, client);
+    slow->result->reader_missing = catch_up(slow, client);
     slow->hist = NULL;
     slow->result->published_second = slow->sent - first;
     if (has_trouble(slow, client, "with stalled clients")) {
