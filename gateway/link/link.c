@@ -9,7 +9,8 @@
 // From STOPPING back is no way: a slot lives once.
 static const uint8_t link_moves[LINK_STATE_COUNT] = {
     [LINK_FREE] = 1 << LINK_OPEN,
-    [LINK_OPEN] = 1 << LINK_STOPPING, [LINK_STOPPING] = 1 << LINK_CLOSING,
+    [LINK_OPEN] = 1 << LINK_STOPPING,
+    [LINK_STOPPING] = 1 << LINK_CLOSING,
     [LINK_CLOSING] = 1 << LINK_FREE,
 };
 

@@ -158,7 +158,7 @@ static void *worker_main(void *argument) {
     int error = self->error;
     // Until every worker is open nobody sends to another: control waits for all, then lets them go
     // on.
-    while (error == 0 && !self->worker->is_stopping) {
+    while (error == 0 && !worker_is_done(self->worker)) {
         uint64_t now_us = clock_now_ns() / 1000;
         uint64_t wall_ms = clock_wall_ms();
         log_turn(self->log, now_us / 1000, wall_ms);

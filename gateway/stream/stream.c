@@ -216,6 +216,12 @@ bool stream_on_open(struct stream *stream, uint32_t index) {
         stream->notes[index] |= STREAM_DOOM_ADDRESS;
         break;
     }
+    bool is_full = (stream->notes[index] & STREAM_NOTE_DOOM) == STREAM_DOOM_CONNECTIONS;
+    char text[ADDRESS_TEXT_BYTES];
+    address_format(address, false, text);
+    log_event(stream->log, LOG_LEVEL_WARN, is_full ? "connection_limit" : "address_limit",
+              log_text("address", text),
+              log_number("open", admission_open_count(stream->admission)));
     // It is told why, with 503 or 429, as long as those who wait to be told are few.
     if (stream->doomed_count >= STREAM_DOOMED_MAX) {
         return false;

@@ -101,12 +101,12 @@ static void give_back(struct worker *worker, uint64_t now_ms) {
 
 static uint32_t wait_choose(struct worker *worker, uint64_t now_ms) {
     bool has_work = hub_has_work(&worker->hub) || worker->drain_cursor != 0 ||
-                    worker->is_stopping || worker->clients.link.starved_count > 0;
+                    worker->clients.link.starved_count > 0;
     if (has_work) {
         return 0;
     }
     uint32_t wait_ms = wheel_wait_ms(&worker->clients.conns.wheel, now_ms);
-    if (bus_has_backlog(&worker->bus)) {
+    if (bus_has_backlog(&worker->bus) || worker->is_stopping) {
         wait_ms = wait_ms < BACKLOG_WAIT_MS ? wait_ms : BACKLOG_WAIT_MS;
     }
     if (now_ms < worker->grace_until_ms && wait_ms < 10) {

@@ -52,7 +52,8 @@ struct worker {
     uint32_t wait_ms;        // how long the last turn meant to sleep
     uint32_t drain_cursor;   // next index to give its place in the drain, 0 = none in progress
     uint32_t pressure_cursor;
-    bool is_stopping; // leave the loop
+    uint64_t stop_due_ms; // when a stop no longer waits for closes
+    bool is_stopping;     // every connection was cut: leave the loop when they are closed
     bool is_accepting;
     bool was_busy; // the last turn found work: fan-outs get the smaller budget
     bool is_warned_rings;
@@ -73,4 +74,7 @@ void worker_on_call(struct worker *worker, const struct bus_event *event);
 // In worker_pressure.c: sheds the largest queues while too much memory is held.
 void worker_relieve(struct worker *worker);
 void worker_drain_step(struct worker *worker);
+// Cuts every connection that is left; worker_is_done once they are closed, or after a second.
+void worker_stop(struct worker *worker);
+bool worker_is_done(const struct worker *worker);
 uint64_t worker_queue_held(const struct worker *worker);

@@ -320,7 +320,7 @@ static void on_trace(struct worker *worker, const struct bus_event *call) {
 static void on_simple(struct worker *worker, const struct bus_event *call) {
     struct answer answer = answer_begin(call);
     if (call->mail.words[1] == CALL_STOP) {
-        worker->is_stopping = true;
+        worker_stop(worker);
     } else if (call->mail.words[1] == CALL_LOG_LEVEL) {
         log_level_set(worker->log, (enum log_level)call->mail.words[3]);
     } else if (call->mail.words[1] == CALL_ACCEPT) {

@@ -5,8 +5,9 @@
 
 enum {
     SCAN_TURN_MAX =
-        65536,          // connections looked at per turn while above the mark: about a millisecond
-    SHED_TURN_MAX = 64, // largest holders that meet their policy per turn
+        65536,           // connections looked at per turn while above the mark: about a millisecond
+    SHED_TURN_MAX = 64,  // largest holders that meet their policy per turn
+    STOP_WAIT_MS = 1000, // for the closes of what was cut
     DRAIN_TURN_MAX = 4096, // connections given their place in a drain per turn
 };
 
@@ -68,6 +69,9 @@ void worker_relieve(struct worker *worker) {
     if (worker_queue_held(worker) <= worker->worker_queue_bytes) {
         return;
     }
+    log_event(worker->log, LOG_LEVEL_WARN, "memory_pressure",
+              log_number("held_bytes", worker_queue_held(worker)),
+              log_number("worker_queue_bytes", worker->worker_queue_bytes));
     struct conns *conns = &worker->clients.conns;
     struct holders holders = {.count = 0};
     uint32_t peak = worker->clients.index_peak;
@@ -82,6 +86,25 @@ void worker_relieve(struct worker *worker) {
     for (uint32_t i = 0; i < holders.count; i++) {
         shed(worker, holders.index[i]);
     }
+}
+
+// The one loop over all connections that is not cut in pieces: the process ends.
+void worker_stop(struct worker *worker) {
+    struct conns *conns = &worker->clients.conns;
+    link_hold_accept(&worker->clients.link, true);
+    for (uint32_t i = 1; i <= worker->clients.index_peak; i++) {
+        if (conn_at(conns, i)->state != CONN_FREE) {
+            conn_kill(conns, i, FAULT_killed);
+        }
+    }
+    worker->is_stopping = true;
+    worker->stop_due_ms = worker->now_us / 1000 + STOP_WAIT_MS;
+}
+
+bool worker_is_done(const struct worker *worker) {
+    bool is_over =
+        worker->clients.link.used_total == 0 || worker->now_us / 1000 >= worker->stop_due_ms;
+    return worker->is_stopping && is_over && !bus_has_backlog(&worker->bus);
 }
 
 // Gives connections their place in a drain, a piece per turn.

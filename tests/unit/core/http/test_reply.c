@@ -10,6 +10,10 @@ static void expect_written(uint32_t length, const char *wanted) {
     http_test_is(span_make(buffer, length), wanted);
 }
 
+// The row that authentication will bring.
+static const struct fault unauthorized = {
+    .name = "unauthorized", .text = "authentication required", .http_status = 401};
+
 Test(reply, a_plain_answer) {
     struct http_reply reply = {.status = 200,
                                .keep_alive = true,
@@ -132,13 +136,12 @@ Test(refusal, each_status_has_what_it_owes) {
                    "Connection: close\r\n"
                    "\r\n"
                    "Host header missing\n");
-    expect_refusal(
-        (struct http_refusal){.fault = fault_get(FAULT_unauthorized), .keep_alive = true},
-        "HTTP/1.1 401 Unauthorized\r\n" TEXT_TYPE "Content-Length: 24\r\n"
-        "Cache-Control: no-store\r\n"
-        "WWW-Authenticate: Bearer\r\n"
-        "\r\n"
-        "authentication required\n");
+    expect_refusal((struct http_refusal){.fault = &unauthorized, .keep_alive = true},
+                   "HTTP/1.1 401 Unauthorized\r\n" TEXT_TYPE "Content-Length: 24\r\n"
+                   "Cache-Control: no-store\r\n"
+                   "WWW-Authenticate: Bearer\r\n"
+                   "\r\n"
+                   "authentication required\n");
     expect_refusal((struct http_refusal){.fault = fault_get(FAULT_method_not_allowed),
                                          .allow = "GET, POST",
                                          .is_head = true},
