@@ -109,6 +109,11 @@ bool worker_is_done(const struct worker *worker) {
 
 // Gives connections their place in a drain, a piece per turn.
 void worker_drain_step(struct worker *worker) {
+    struct link *link = &worker->clients.link;
+    if (worker->stream.is_draining && link_is_accept_quiet(link)) {
+        // Who comes now must be sent elsewhere at once, not wait in a backlog that nobody reads.
+        link_listeners_close(link);
+    }
     if (worker->drain_cursor == 0) {
         return;
     }
