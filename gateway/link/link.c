@@ -202,6 +202,9 @@ static bool on_poll(struct link *link, const struct io_completion *completion,
         return true;
     }
     slot->flags |= LINK_READABLE_SEEN;
+    if (completion->result > 0 && (completion->result & (IO_POLL_HANGUP | IO_POLL_ERROR)) != 0) {
+        slot->flags |= LINK_HANGUP;
+    }
     bool may_tell =
         (slot->flight & LINK_RECEIVING) == 0 && (slot->flags & (LINK_END_SEEN | LINK_STARVED)) == 0;
     return may_tell;
@@ -238,7 +241,9 @@ static bool on_receive(struct link *link, const struct io_completion *completion
         on_discarded(link, id, completion);
         return false;
     }
-    if (completion->is_socket_ready) {
+    // A reset that came with the bytes in one event gives no second one, and is no content either.
+    bool is_end_due = completion->result > 0 && (slot->flags & LINK_HANGUP) != 0;
+    if (completion->is_socket_ready || is_end_due) {
         slot->flags |= LINK_READABLE_SEEN;
     }
     if (completion->result > 0) {

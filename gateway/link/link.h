@@ -50,6 +50,7 @@ enum link_flag {
     LINK_STARVED = 1 << 2,  // in the list of those that found no buffer
     LINK_DISCARDS = 1 << 3, // STOPPING: what arrives is thrown away
     LINK_OWNED = 1 << 4,    // the owner has it: it gets a CLOSED event
+    LINK_HANGUP = 1 << 5,   // the peer's end or reset was polled: bytes before it are not the last
 };
 
 struct link_slot {
