@@ -271,8 +271,8 @@ void admin_connection_begin(struct admin *admin, struct admin_request *request) 
 
 void admin_send_body(struct admin *admin, struct admin_request *request, struct span body) {
     json_error_t error;
-    json_t *object =
-        json_loadb((const char *)body.data, body.length, JSON_REJECT_DUPLICATES, &error);
+    json_t *object = json_loadb((const char *)body.data, body.length,
+                                JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
     uint32_t length = 0;
     uint8_t opcode = 0;
     const char *problem = "the body must be {\"text\":...} or {\"base64\":...}";

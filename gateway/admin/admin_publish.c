@@ -115,7 +115,8 @@ static void items_publish(struct admin *admin, struct admin_request *request,
 
 void admin_publish_body(struct admin *admin, struct admin_request *request, struct span body) {
     json_error_t error;
-    json_t *root = json_loadb((const char *)body.data, body.length, JSON_REJECT_DUPLICATES, &error);
+    json_t *root = json_loadb((const char *)body.data, body.length,
+                              JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
     char problem[256];
     if (root == NULL) {
         (void)snprintf(problem, sizeof problem, "not JSON: %s", error.text); // cut is fine

@@ -124,7 +124,7 @@ static int line_parse(struct request_line *line, int count, char **arguments) {
                                   "holdfast: unknown or incomplete option %s; see holdfast help\n",
                                   arguments[i]);
                 }
-                return 2;
+                return taken == 0 ? 2 : 1; // wrong usage, or a file that is wrong and was named
             }
             i++;
         } else if (line->word_count < WORDS_MAX) {

@@ -1,6 +1,8 @@
 // Rules and sessions, joins and leaves, and what the bus brings.
 #include "gateway/stream/stream.h"
 
+#include <stdio.h>
+
 #include "core/base/check.h"
 #include "core/hub/payload.h"
 #include "core/ws/frame.h"
@@ -237,9 +239,11 @@ void stream_on_gone(struct stream *stream, uint32_t index) {
     if (log_is_on(stream->log, LOG_LEVEL_DEBUG)) {
         char address[ADDRESS_TEXT_BYTES];
         address_format(&stream->addresses[index], true, address);
+        char id[40]; // as in the admin API; three numbers always fit
+        (void)snprintf(id, sizeof id, "%u-%u-%u", stream->bus->self, index, conn->generation);
         const struct fault *fault = fault_get((enum fault_id)conn->fault);
-        log_event(stream->log, LOG_LEVEL_DEBUG, "closed", log_number("index", index),
-                  log_number("generation", conn->generation), log_text("address", address),
+        log_event(stream->log, LOG_LEVEL_DEBUG, "closed", log_text("id", id),
+                  log_text("address", address),
                   log_span("route", route == NULL ? span_text("-") : route->path.text),
                   log_text("cause", fault->name), log_text("text", fault->text),
                   log_number("age_ms", (uint32_t)stream->conns->now_ms - conn->opened_ms));

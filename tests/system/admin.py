@@ -49,7 +49,7 @@ def eventually(condition, what, patience=5):
 
 
 def connections(gateway, query=""):
-    return reply(gateway, "GET", "/connections" + query)["items"]
+    return reply(gateway, "GET", "/connections" + query)["connections"]
 
 
 # -- what it tells --------------------------------------------------------------------------------------------------
@@ -67,14 +67,16 @@ def channels(t):
     gateway = start(t)
     peers = [t.open("/chat/a") for _ in range(5)] + [t.open("/chat/b")]
     found = {
-        item["channel"]: item["subscribers"] for item in reply(gateway, "GET", "/channels")["items"]
+        item["channel"]: item["subscribers"]
+        for item in reply(gateway, "GET", "/channels")["channels"]
     }
     if found != {"chat.a": 5, "chat.b": 1}:
         raise Wrong(f"{found}")
     for peer in peers[:5]:
         peer.leave()
     eventually(
-        lambda: [i["channel"] for i in reply(gateway, "GET", "/channels")["items"]] == ["chat.b"],
+        lambda: [i["channel"] for i in reply(gateway, "GET", "/channels")["channels"]]
+        == ["chat.b"],
         "chat.a is gone",
     )
 
@@ -129,7 +131,7 @@ def connection_pages(t, size):
     seen, query = [], f"?limit={size}"
     for _ in range(20):
         page = reply(gateway, "GET", "/connections" + query)
-        seen += [item["id"] for item in page["items"]]
+        seen += [item["id"] for item in page["connections"]]
         following = page.get("next")
         if not following:
             break

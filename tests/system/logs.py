@@ -78,7 +78,7 @@ def causes(t, wanted):
 def ids(t):
     gateway = start(t, "debug")
     peer = t.open("/echo")
-    identity = json.loads(gateway.ask("GET", "/connections")[2])["items"][0]["id"]
+    identity = json.loads(gateway.ask("GET", "/connections")[2])["connections"][0]["id"]
     peer.leave(1000)
     eventually(lambda: identity in gateway.log(), f"{identity} in the log")
 

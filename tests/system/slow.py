@@ -29,10 +29,11 @@ FILL = "x" * 1000
 
 
 def publish(gateway, first, count, channel="busy"):
-    for begin in range(first, first + count, 50):
+    # A batch is smaller than the queue: what comes within one turn is queued before it is sent.
+    for begin in range(first, first + count, 10):
         items = [
             {"channel": channel, "text": f"{i:06}{FILL}"}
-            for i in range(begin, min(begin + 50, first + count))
+            for i in range(begin, min(begin + 10, first + count))
         ]
         status, _, body = gateway.ask("POST", "/publish", {"items": items})
         if status != 200:
@@ -85,7 +86,7 @@ def prefix_of(numbers):
 
 def balanced(gateway, received, policy):
     """delivered + dropped = published, for the one slow connection."""
-    dropped = gateway.metric("holdfast_dropped_total", policy=policy)
+    dropped = gateway.metric(f"holdfast_dropped_{policy}_total")
     if received + dropped != COUNT:
         raise Wrong(f"{received} received and {dropped:.0f} dropped are not {COUNT} published")
 
@@ -115,7 +116,7 @@ def policy_drop_oldest(t):
         raise Wrong(f"code {code}, {len(numbers)} received, {tail} behind the hole: {numbers[-3:]}")
     if tail * 1006 > 16384 + 1100 or tail < 10:
         raise Wrong(f"{tail} messages were kept in a queue of 16 KiB")
-    balanced(gateway, len(numbers), "drop_oldest")
+    balanced(gateway, len(numbers), "oldest")
     after(gateway, slow)
 
 
@@ -125,11 +126,14 @@ def policy_drop_oldest(t):
 )
 def policy_drop_newest(t):
     gateway, slow = setting(t, "/drop_newest")
-    publish_marker(gateway)
+    time.sleep(0.3)  # the last fan-out is over: what is not queued by now was dropped
     numbers = drain_now(slow)
-    if numbers != list(range(len(numbers))) or len(numbers) >= COUNT or len(numbers) < 10:
-        raise Wrong(f"{len(numbers)} received, the first hole at {prefix_of(numbers)}")
-    balanced_newest(gateway, len(numbers))
+    rising(numbers)
+    if numbers[0] != 0 or prefix_of(numbers) < 10 or len(numbers) > 100:
+        raise Wrong(
+            f"{len(numbers)} received, the first hole at {prefix_of(numbers)}: {numbers[:3]}"
+        )
+    balanced(gateway, len(numbers), "newest")
     after(gateway, slow)
 
 
@@ -138,12 +142,10 @@ def policy_conflate(t):
     gateway, slow = setting(t, "/conflate")
     numbers, code = numbers_until(slow, COUNT - 1)
     rising(numbers)
-    prefix = prefix_of(numbers)
-    if code is not None or numbers[-1] != COUNT - 1 or len(numbers) - prefix > 2:
-        raise Wrong(
-            f"code {code}, {len(numbers)} received, {len(numbers) - prefix} behind the hole: {numbers[-4:]}"
-        )
-    balanced(gateway, len(numbers), "conflate")
+    # What waits when its successor comes is replaced, also within one turn.
+    if code is not None or len(numbers) > 100 or numbers[-1] - numbers[-2] < 500:
+        raise Wrong(f"code {code}, {len(numbers)} received, at last {numbers[-4:]}")
+    balanced(gateway, len(numbers), "conflated")
     after(gateway, slow)
 
 
@@ -195,7 +197,7 @@ def stall(t):
     gateway, slow = setting(t, "/stall")
     began = time.monotonic()
     until = began + 12
-    while gateway.metric("holdfast_closed_total", fault="send_stalled") < 1:
+    while gateway.metric("holdfast_faults_total", fault="send_stalled") < 1:
         if time.monotonic() > until:
             raise Wrong("the stalled connection is still there after 12 s")
         time.sleep(0.1)
@@ -213,11 +215,6 @@ def others_are_served(t):
             raise Wrong("a pong took more than a second")
 
 
-def publish_marker(gateway):
-    """Lets every worker finish what was published: an answered request later, fan-outs are done."""
-    time.sleep(0.3)
-
-
 def drain_now(peer):
     """Everything that is there; the connection stays open."""
     numbers = []
@@ -233,16 +230,13 @@ def drain_now(peer):
         numbers.append(number_of(got))
 
 
-def balanced_newest(gateway, received):
-    balanced(gateway, received, "drop_newest")
-
-
 def after(gateway, slow):
     """A reader that came back gets the next messages whole."""
     drain_now(slow)
-    publish(gateway, 9000, 5)
-    numbers, code = numbers_until(slow, 9004)
-    if numbers != [9000, 9001, 9002, 9003, 9004] or code is not None:
-        raise Wrong(f"afterwards: {numbers}, code {code}")
+    for number in range(9000, 9005):
+        publish(gateway, number, 1)
+        numbers, code = numbers_until(slow, number)
+        if numbers != [number] or code is not None:
+            raise Wrong(f"afterwards: {numbers}, code {code}")
     slow.send(frame(8, b"\x03\xe8"))
     slow.expect_close(1000)
