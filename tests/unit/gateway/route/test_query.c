@@ -54,6 +54,9 @@ Test(query, decode) {
     decodes("a%20b+c", "a b c", 5);
     decodes("%e2%82%AC", "\xe2\x82\xac", 3);
     decodes("", "", 0);
+    uint8_t zero[2] = {1, 1};
+    struct span_mut target = {.data = zero, .length = 2};
+    cr_assert(route_query_decode(span_text("%00"), &target) && target.length == 1 && zero[0] == 0);
     decodes("%", NULL, 8);
     decodes("%4", NULL, 8);
     decodes("%4x", NULL, 8);

@@ -242,6 +242,22 @@ Test(route, a_capture_that_is_too_long_for_a_channel) {
     config_close(&config);
 }
 
+Test(route, the_second_capture_is_measured_too) {
+    const struct config *config =
+        routes_open("  - {path: '/{a}/{b}', channels: {publish: '{a}'}}\n");
+    struct route_table *table = route_table_open(config);
+    char path[256] = "/a/";
+    memset(path + 3, 'x', 200);
+    struct route_match match;
+    struct route_request request = {.path = span_make(path, 3 + PLACEHOLDER_BYTES_MAX),
+                                    .kind = UPGRADE};
+    cr_assert(route_match(table, &request, &match) == ROUTE_FOUND);
+    request.path.length++;
+    cr_assert(route_match(table, &request, &match) == ROUTE_CAPTURE_TOO_LONG);
+    route_table_close(&table);
+    config_close(&config);
+}
+
 Test(route, many_routes_and_long_paths) {
     static char routes[8000];
     int length = 0;

@@ -164,6 +164,29 @@ Test(log, a_storm_is_suppressed_and_said) {
     log_close(&log);
 }
 
+Test(log, each_storm_is_said_and_said_later_when_the_ring_is_full) {
+    struct log *log = open_log(LOG_RING_BYTES_MIN, LOG_LEVEL_DEBUG);
+    for (uint32_t i = 0; i < 2 * LOG_LINES_PER_S + 3; i++) {
+        log_event(log, LOG_LEVEL_WARN, "one");
+        log_event(log, LOG_LEVEL_WARN, "two");
+        drain(log);
+    }
+    for (uint32_t i = 0; i < 400; i++) {
+        write_line(log, 40); // shorter than any report
+    }
+    log_turn(log, 2000, 0);
+    cr_assert(drain(log) == 400 - log_dropped_count(log) && log_dropped_count(log) > 0);
+    log_turn(log, 3000, 0);
+    struct span taken = log_take(log);
+    cr_assert(memmem(taken.data, taken.length, "of=one count=3\n", 15) != NULL);
+    cr_assert(memmem(taken.data, taken.length, "of=two count=3\n", 15) != NULL);
+    cr_assert(memmem(taken.data, taken.length, " log_dropped count=", 19) != NULL);
+    cr_assert(drain(log) == 3);
+    log_turn(log, 4000, 0);
+    cr_assert(drain(log) == 0);
+    log_close(&log);
+}
+
 Test(log, the_rate_at_its_edge) {
     struct log *log = open_log(1 << 20, LOG_LEVEL_INFO);
     for (uint32_t i = 0; i < 2 * LOG_LINES_PER_S; i++) {

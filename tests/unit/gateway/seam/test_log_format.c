@@ -101,6 +101,67 @@ Test(log_format, escapes) {
     becomes(&nul, 1, false, TEXT_HEAD " v=\"a\\u0000b\"\n");
 }
 
+// RFC 3629 by arithmetic.
+static uint32_t encode(uint32_t point, uint8_t bytes[4]) {
+    if (point < 0x80) {
+        bytes[0] = (uint8_t)point;
+        return 1;
+    }
+    uint32_t length = point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+    for (uint32_t i = length - 1; i > 0; i--) {
+        bytes[i] = (uint8_t)(0x80 | (point & 0x3f));
+        point >>= 6;
+    }
+    bytes[0] = (uint8_t)((0xf0U << (4 - length)) | point);
+    return length;
+}
+
+// The characters that must not reach a terminal, as ranges.
+static bool is_hidden(uint32_t point) {
+    static const uint32_t ranges[][2] = {{0, 0x1f},        {0x7f, 0x9f},      {0xad, 0xad},
+                                         {0x200b, 0x200f}, {0x2028, 0x202e},  {0x2060, 0x206f},
+                                         {0xfeff, 0xfeff}, {0xe0000, 0xe007f}};
+    bool is_in = false;
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        is_in |= point >= ranges[i][0] && point <= ranges[i][1];
+    }
+    return is_in;
+}
+
+// Whether the only value of the line came through as it is.
+static bool is_raw(struct span bytes) {
+    const struct log_field field = log_span("v", bytes);
+    struct span line = format_into(&field, 1, true, LOG_LINE_BYTES_MIN);
+    struct span value = span_from(line, (uint32_t)strlen(JSON_HEAD ",\"v\":\""));
+    return span_equal(span_first(value, value.length - 3), bytes);
+}
+
+Test(log_format, every_code_point) {
+    for (uint32_t point = 0; point <= 0x10ffff; point++) {
+        uint8_t bytes[4];
+        struct span text = span_make(bytes, encode(point, bytes));
+        bool is_surrogate = point >= 0xd800 && point <= 0xdfff;
+        bool is_shown = !is_surrogate && !is_hidden(point) && point != '"' && point != '\\';
+        expect(is_raw(text) == is_shown, "U+%04X", point);
+    }
+}
+
+Test(log_format, every_start_of_a_character_is_taken_as_the_automaton_takes_it) {
+    static const uint8_t ends[][2] = {{0x80, 0x80}, {0xbf, 0xbf}, {0x80, 0x7f}, {0xc0, 0x80}};
+    for (uint32_t first = 0xa0; first < 256; first++) {
+        for (uint32_t second = 0; second < 256; second++) {
+            for (uint32_t i = 0; i < 4; i++) {
+                uint8_t bytes[] = {(uint8_t)first, (uint8_t)second, ends[i][0], ends[i][1]};
+                for (uint32_t length = 1; length <= 4; length++) {
+                    struct span text = span_make(bytes, length);
+                    expect(utf8_is_valid(text) || !is_raw(text), "%02x %02x, %u bytes", first,
+                           second, length);
+                }
+            }
+        }
+    }
+}
+
 // One line of valid UTF-8 without a control byte inside; as JSON, with balanced quotes.
 static void check_line(struct span line, bool is_json) {
     expect(utf8_is_valid(line), "not UTF-8");

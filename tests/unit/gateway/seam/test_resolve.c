@@ -73,6 +73,12 @@ Test(resolve, questions_that_are_none) {
     cr_assert(resolve_submit(resolver, span_make(host, sizeof(host)), 1) == -EINVAL);
     cr_assert(resolve_submit(resolver, span_empty(), 1) == -EINVAL);
     cr_assert(resolve_submit(resolver, span_make("a\0b", 3), 1) == -EINVAL);
+    cr_assert(resolve_submit(resolver, span_make("\0a", 2), 1) == -EINVAL);
+    // The longest name is asked; as one label it is too long for any server to be asked.
+    cr_assert(resolve_submit(resolver, span_make(host, RESOLVE_HOST_BYTES_MAX), 1) == 0);
+    wait_for(&semaphore);
+    struct resolve_answer answer;
+    cr_assert(resolve_next(resolver, &answer) && answer.problem != NULL);
     resolve_close(&resolver);
     sem_destroy(&semaphore);
 }
