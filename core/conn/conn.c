@@ -335,14 +335,13 @@ struct conn_bytes conn_bytes(const struct conns *conns, uint32_t index) {
     struct conn_bytes bytes = {.queued = conn->outbox.queued_bytes};
     const struct conn_input *input = conn_input_find(conns, index);
     if (input != NULL) {
-        bytes.input = 256;
-        if (input->held_block != 0) {
-            bytes.input += arena_block_bytes(conns->arena, input->held_block);
-        }
-        uint32_t block =
-            conn_has(conn, CONN_WAS_OPEN) ? input->reader.message_block : input->http.body_block;
-        if (block != 0) {
-            bytes.input += arena_block_bytes(conns->arena, block);
+        bytes.input = sizeof *input;
+        bool is_reader = conn_has(conn, CONN_WAS_OPEN);
+        const uint32_t blocks[] = {input->held_block,
+                                   is_reader ? input->reader.message_block : input->http.body_block,
+                                   is_reader ? 0 : input->http.head_block};
+        for (uint32_t i = 0; i < 3; i++) {
+            bytes.input += blocks[i] == 0 ? 0 : arena_block_bytes(conns->arena, blocks[i]);
         }
     }
     return bytes;
