@@ -12,12 +12,11 @@
 static const uint16_t conn_moves[CONN_STATE_COUNT] = {
     [CONN_FREE] = TO(HEAD),
     [CONN_HEAD] = TO(VERDICT) | TO(DISCARD) | TO(FLUSH) | TO(ENDED),
-    [CONN_VERDICT] =
-        TO(HEAD) | TO(BODY) | TO(REPLY) | TO(OPEN) | TO(DISCARD) | TO(FLUSH) | TO(ENDED),
-    [CONN_BODY] = TO(REPLY) | TO(DISCARD) | TO(FLUSH) | TO(ENDED),
-    [CONN_REPLY] = TO(HEAD) | TO(DISCARD) | TO(FLUSH) | TO(ENDED),
+    [CONN_VERDICT] = TO(HEAD) | TO(BODY) | TO(OPEN) | TO(DISCARD) | TO(FLUSH) | TO(ENDED),
+    [CONN_BODY] = TO(REPLY) | TO(DISCARD) | TO(ENDED),
+    [CONN_REPLY] = TO(HEAD) | TO(FLUSH) | TO(ENDED),
     [CONN_OPEN] = TO(CLOSING) | TO(DISCARD) | TO(FLUSH) | TO(ENDED),
-    [CONN_CLOSING] = TO(FLUSH) | TO(ENDED),
+    [CONN_CLOSING] = TO(DISCARD) | TO(FLUSH) | TO(ENDED),
     [CONN_DISCARD] = TO(FLUSH) | TO(ENDED),
     [CONN_FLUSH] = TO(ENDED),
     [CONN_ENDED] = TO(FREE),
@@ -30,6 +29,10 @@ const char *conn_state_name(enum conn_state state) {
     return state < CONN_STATE_COUNT ? names[state] : "?";
 }
 
+bool conn_may_move(enum conn_state from, enum conn_state to) {
+    return (conn_moves[from] >> to & 1) != 0;
+}
+
 void conn_set(struct conn *conn, enum conn_flag flag) {
     conn->outbox.owner_bits = (uint16_t)(conn->outbox.owner_bits | flag);
 }
@@ -40,7 +43,7 @@ void conn_clear(struct conn *conn, enum conn_flag flag) {
 
 void conn_move(struct conns *conns, uint32_t index, enum conn_state to) {
     struct conn *conn = conn_at(conns, index);
-    check(conn_moves[conn->state] >> to & 1);
+    check(conn_may_move((enum conn_state)conn->state, to));
     trace_add(conns->trace, conns->now_ms, TRACE_CONN_MOVE, index,
               (uint32_t)conn->state << 8 | (uint32_t)to, conn->fault);
     conns->open_count -= conn->state == CONN_OPEN;
@@ -176,36 +179,43 @@ struct conn_input *conn_input_get(struct conns *conns, uint32_t index) {
     return (struct conn_input *)pool_at(&conns->inputs, conn->input);
 }
 
-void conn_input_end_exchange(struct conns *conns, uint32_t index) {
-    struct conn *conn = conn_at(conns, index);
-    struct conn_input *input = conn_input_find(conns, index);
-    if (input == NULL) {
-        return;
-    }
+// Gives back what the input object refers to, but not what is held.
+static void input_drop(struct conns *conns, const struct conn *conn, struct conn_input *input) {
     if (conn_has(conn, CONN_WAS_OPEN)) {
         ws_reader_drop(&input->reader, conns->arena);
-    } else {
-        if (input->http.head_block != 0) {
-            arena_give(conns->arena, input->http.head_block);
-        }
-        if (input->http.body_block != 0) {
-            arena_give(conns->arena, input->http.body_block);
-        }
-        memset(&input->http, 0, sizeof input->http);
+        return;
     }
-    conn_input_settle(conns, index);
+    if (input->http.head_block != 0) {
+        arena_give(conns->arena, input->http.head_block);
+    }
+    if (input->http.body_block != 0) {
+        arena_give(conns->arena, input->http.body_block);
+    }
+    memset(&input->http, 0, sizeof input->http);
+}
+
+void conn_input_end_exchange(struct conns *conns, uint32_t index) {
+    struct conn_input *input = conn_input_find(conns, index);
+    if (input != NULL) {
+        input_drop(conns, conn_at(conns, index), input);
+        conn_input_settle(conns, index);
+    }
 }
 
 void conn_input_settle(struct conns *conns, uint32_t index) {
     struct conn *conn = conn_at(conns, index);
     struct conn_input *input = conn_input_find(conns, index);
-    if (input == NULL || input->held_block != 0) {
+    if (input == NULL) {
         return;
+    }
+    bool is_over = conn->state >= CONN_DISCARD; // whatever is unfinished stays so
+    if (is_over) {
+        input_drop(conns, conn, input);
     }
     bool is_idle = conn_has(conn, CONN_WAS_OPEN)
                        ? ws_reader_is_idle(&input->reader)
                        : conn->state == CONN_HEAD && input->http.head_block == 0;
-    if (is_idle || conn->state >= CONN_DISCARD) {
+    if (input->held_block == 0 && (is_idle || is_over)) {
         pool_give(&conns->inputs, conn->input);
         conn->input = 0;
     }
@@ -239,6 +249,7 @@ static void close_open(struct conns *conns, uint32_t index,
     struct conn *conn = conn_at(conns, index);
     const struct fault *fault = fault_get(options->fault);
     if (options->drops_waiting) {
+        conn_set(conn, CONN_GIVEN_UP);
         uint32_t dropped = outbox_drop_waiting(&conns->outboxes, &conn->outbox, true);
         counter_add(conns->counters, COUNTER_dropped_closed, dropped);
     }
@@ -315,9 +326,7 @@ void conn_on_end(struct conns *conns, uint32_t index) {
     case CONN_BODY:
         conn_kill(conns, index, FAULT_peer_vanished);
         return;
-    case CONN_CLOSING:
-        conn_kill(conns, index, FAULT_close_timeout);
-        return;
+    case CONN_CLOSING: // the same; its Close will not come
     case CONN_DISCARD:
         conn_move(conns, index, has_output ? CONN_FLUSH : CONN_ENDED);
         return;

@@ -33,24 +33,25 @@
 
 #include <assert.h>
 
-// Who is waited for in each state, and which deadline ends the waiting:
+// The states, and who is waited for in each until which deadline:
 //
-//   FREE --open--> HEAD --complete head--> VERDICT --upgrade--> OPEN --Close queued by us-->
-//   CLOSING --peer's Close--> FLUSH
-//                   |  ^                     |   |                |  \--peer's Close, ours queued
-//                   behind it-----------^  | |  |keep-alive       collect reply            | | |  |
-//                   v   |                +--violation, Close queued--> DISCARD                  |
-//                   |  +------ REPLY <---- BODY  |                                               |
-//                   peer's Close, EOF,    | |            |               | |  1 s or 256 KiB |
-//                   +--refusal---+--no keep-alive+--------> DISCARD or FLUSH
-//                   --------------------+--> ENDED <--outbox out-+
+//   FREE -> HEAD -> VERDICT -> OPEN -> CLOSING     1  VERDICT, REPLY -> HEAD: kept alive
+//            ^ ^      |  |                         2  HEAD, VERDICT, BODY (refused with something
+//            |  \-1---'  v                            unread), OPEN, CLOSING (violation) -> DISCARD
+//            |         BODY -> REPLY               3  HEAD, VERDICT, REPLY, OPEN, CLOSING, DISCARD:
+//            '-----------1-------'                    nothing more is read -> FLUSH
+//      2 -> DISCARD -> FLUSH <- 3                  4  every one but FREE -> ENDED
+//                 4 -> ENDED -> FREE
 //
-//   HEAD     the client's head: handshake deadline (keep-alive: idle deadline until its first byte)
-//   VERDICT  the owner's answer to a head          REPLY    the owner's answer to a complete body
-//   BODY     the client's body                      OPEN     nobody: ping, pong, idle, age, stall,
-//   drain deadlines CLOSING  the peer's Close: close deadline       DISCARD  the peer's end,
-//   reading and throwing away FLUSH    our last bytes                         ENDED    the owner,
-//   to close the transport and call conn_release
+//   HEAD     the client's head: handshake deadline (kept alive: idle until its first byte)
+//   VERDICT  the owner's answer to a head
+//   BODY     the client's body: deadlines for progress and for the whole
+//   REPLY    the owner's answer to a complete body
+//   OPEN     nobody: ping, pong, idle, age, stall, drain deadlines
+//   CLOSING  the peer's Close, ours being queued: close deadline
+//   DISCARD  the peer's end, reading and throwing away: 1 s after our last bytes, or 256 KiB
+//   FLUSH    our last bytes to leave: close deadline; while a send is under way, the stall deadline
+//   ENDED    the owner, to close the transport and call conn_release
 enum conn_state {
     CONN_FREE,
     CONN_HEAD,
@@ -84,6 +85,7 @@ enum conn_flag {
     CONN_ENVELOPE = 1 << 11,    // lent to the owner: this client speaks the JSON envelope
     CONN_WAS_OPEN = 1 << 12,    // it was upgraded
     CONN_METHOD_HEAD = 1 << 13, // the request in progress is a HEAD
+    CONN_GIVEN_UP = 1 << 14,    // what waited for it was dropped: no patience with its reading
 };
 
 struct conn {

@@ -346,11 +346,6 @@ static struct conn_event feed_body(struct conns *conns, uint32_t index, struct s
     }
 }
 
-struct conn_event conn_feed_http(struct conns *conns, uint32_t index, struct span_mut *bytes) {
-    return conn_at(conns, index)->state == CONN_HEAD ? feed_head(conns, index, bytes)
-                                                     : feed_body(conns, index, bytes);
-}
-
 bool conn_wants_feed(const struct conns *conns, uint32_t index) {
     const struct conn_input *input = conn_input_find(conns, index);
     return conn_at(conns, index)->state == CONN_BODY && input != NULL &&

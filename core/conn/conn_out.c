@@ -89,11 +89,11 @@ bool conn_put_close(struct conns *conns, uint32_t index, uint16_t code, struct s
 void conn_violate(struct conns *conns, uint32_t index, const struct fault *fault) {
     struct conn *conn = conn_at(conns, index);
     conn_blame(conns, index, (enum fault_id)fault->id);
+    conn_input_end_exchange(conns, index);
     if (conn->state != CONN_OPEN) { // our Close is out already: nothing more to say
-        conn_move(conns, index, CONN_FLUSH);
+        conn_move(conns, index, CONN_DISCARD);
         return;
     }
-    conn_input_end_exchange(conns, index);
     if (conn_put_close(conns, index, fault->close_code, span_text(fault->text))) {
         conn_move(conns, index, CONN_DISCARD);
     }
@@ -166,14 +166,6 @@ static void drained(struct conns *conns, uint32_t index) {
     case CONN_FLUSH:
         conn_move(conns, index, CONN_ENDED);
         return;
-    case CONN_DISCARD: // our Close is out: now the peer has DISCARD_WAIT_MS
-        conn->phase_ms = conn_now32(conns);
-        if (conn_has(conn, CONN_END_READ)) {
-            conn_move(conns, index, CONN_ENDED);
-            return;
-        }
-        conn_arm(conns, index);
-        return;
     case CONN_HEAD: // replies are out: the next request may be looked at
         conn_touch(conns, index);
         return;
@@ -196,5 +188,9 @@ void conn_sent(struct conns *conns, uint32_t index, uint64_t sent_bytes) {
         drained(conns, index);
     } else {
         conn_touch(conns, index);
+    }
+    if (conn->state >= CONN_CLOSING && conn->state < CONN_ENDED) { // it reads: now the rest
+        conn->phase_ms = conn_now32(conns);
+        conn_arm(conns, index);
     }
 }

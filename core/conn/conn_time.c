@@ -75,6 +75,13 @@ static bool has_keep_alive_wait(const struct conn *conn) {
     return conn_has(conn, CONN_HAS_REQUEST) && !conn_has(conn, CONN_HEAD_BEGUN);
 }
 
+// While a send is under way the stall deadline judges the peer, also when it closes: nothing queued
+// is lost on a connection that reads, however slowly (DESIGN.md section 5). Unless it was given up.
+static bool is_being_read(const struct conns *conns, const struct conn *conn) {
+    return conn_has(conn, CONN_SENDING) && !conn_has(conn, CONN_GIVEN_UP) &&
+           conn_settings_of(conns, conn)->stall_ms != 0;
+}
+
 // INT32_MAX: nothing to wait for.
 static int32_t deadline(const struct conns *conns, uint32_t index) {
     const struct conn *conn = conn_at(conns, index);
@@ -94,13 +101,12 @@ static int32_t deadline(const struct conns *conns, uint32_t index) {
         open_deadlines(conns, index, &best);
         break;
     case CONN_CLOSING:
-    case CONN_FLUSH:
-        earliest(conns, &best, conn->phase_ms + CLOSE_WAIT_MS);
-        break;
-    case CONN_DISCARD: // phase_ms starts anew when our last bytes are out
-        earliest(conns, &best,
-                 conn->phase_ms +
-                     (outbox_is_empty(&conn->outbox) ? DISCARD_WAIT_MS : CLOSE_WAIT_MS));
+    case CONN_DISCARD:
+    case CONN_FLUSH: // phase_ms starts anew with every send that ends
+        if (!is_being_read(conns, conn)) {
+            bool discards = conn->state == CONN_DISCARD && outbox_is_empty(&conn->outbox);
+            earliest(conns, &best, conn->phase_ms + (discards ? DISCARD_WAIT_MS : CLOSE_WAIT_MS));
+        }
         break;
     default:
         break;

@@ -59,11 +59,6 @@ static void on_close(struct conns *conns, uint32_t index, struct span payload) {
     conn_move(conns, index, outbox_is_empty(&conn->outbox) ? CONN_ENDED : CONN_FLUSH);
 }
 
-// The memory for a message was refused: the connection that asked for it goes, with 1013.
-static void on_refused(struct conns *conns, uint32_t index) {
-    conn_close(conns, index, &(struct conn_close_options){.fault = FAULT_out_of_memory});
-}
-
 // Acts on one event of the reader. True: it is a message for the owner, in *event.
 static bool act(struct conns *conns, uint32_t index, const struct ws_event *frame,
                 struct conn_event *event) {
@@ -83,8 +78,8 @@ static bool act(struct conns *conns, uint32_t index, const struct ws_event *fram
     case WS_EVENT_FAULT:
         conn_violate(conns, index, frame->fault);
         return false;
-    case WS_EVENT_REFUSED:
-        on_refused(conns, index);
+    case WS_EVENT_REFUSED: // no memory for the message: its frames cannot be followed any more
+        conn_violate(conns, index, fault_get(FAULT_out_of_memory));
         return false;
     case WS_EVENT_MESSAGE:
         break;
@@ -124,7 +119,7 @@ static void reader_store(struct conns *conns, uint32_t index, struct ws_reader *
     struct conn_input *input = conn_input_get(conns, index);
     if (input == NULL) {
         ws_reader_drop(reader, conns->arena);
-        conn_kill(conns, index, FAULT_out_of_memory);
+        conn_violate(conns, index, fault_get(FAULT_out_of_memory));
         return;
     }
     input->reader = *reader;

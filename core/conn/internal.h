@@ -2,6 +2,7 @@
 #pragma once
 #include "core/conn/conn.h"
 
+bool conn_may_move(enum conn_state from, enum conn_state to);
 // Writes the state; the only place that does.
 void conn_move(struct conns *conns, uint32_t index, enum conn_state to);
 // Arms the wheel for the earliest deadline, if that is earlier than what is armed.
@@ -28,7 +29,6 @@ bool conn_put_close(struct conns *conns, uint32_t index, uint16_t code, struct s
 void conn_refuse_fault(struct conns *conns, uint32_t index, const struct fault *fault);
 // After the last reply of an exchange was queued.
 void conn_exchange_end(struct conns *conns, uint32_t index, bool has_unread);
-struct conn_event conn_feed_http(struct conns *conns, uint32_t index, struct span_mut *bytes);
 struct conn_event conn_feed_frames(struct conns *conns, uint32_t index, struct span_mut *bytes);
 void conn_feed_discard(struct conns *conns, uint32_t index, struct span_mut *bytes);
 // A number that differs between connections and is the same for one: spreads deadlines.
