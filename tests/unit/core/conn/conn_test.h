@@ -18,6 +18,12 @@ enum {
     CONN_TEST_NOW_US = 1000000,
 };
 
+// Bytes that were fed: an event's spans may point into them, so they live as long as the fixture.
+struct conn_test_copy {
+    struct conn_test_copy *next;
+    uint8_t bytes[];
+};
+
 struct conn_test {
     struct conns conns;
     struct arena arena;
@@ -27,6 +33,7 @@ struct conn_test {
     struct conn_settings settings[CONN_TEST_SETTINGS]; // 1 is what conn_test_upgrade takes
     uint32_t index;                                    // the connection that the helpers mean
     uint32_t opened, kept_refusals;                    // for what the counters must come to
+    struct conn_test_copy *copies;
     uint32_t sent_bytes;
     uint8_t sent[CONN_TEST_SENT_BYTES + 1];
 };
@@ -101,10 +108,12 @@ static inline struct conn_test *conn_test_open(void) {
 // Feeds the bytes (a copy) until they are used up or there is an event, which is returned.
 static inline struct conn_event conn_test_feed(struct conn_test *test, const void *bytes,
                                                size_t length) {
-    uint8_t *copy = malloc(length + 1);
+    struct conn_test_copy *copy = malloc(sizeof *copy + length);
     cr_assert_not_null(copy);
-    memcpy(copy, bytes, length);
-    struct span_mut rest = {.data = copy, .length = (uint32_t)length};
+    copy->next = test->copies;
+    test->copies = copy;
+    memcpy(copy->bytes, bytes, length);
+    struct span_mut rest = {.data = copy->bytes, .length = (uint32_t)length};
     struct conn_event event = {.kind = CONN_EVENT_NONE};
     while (event.kind == CONN_EVENT_NONE && rest.length > 0 &&
            conn_may_feed(&test->conns, test->index)) {
@@ -113,7 +122,7 @@ static inline struct conn_event conn_test_feed(struct conn_test *test, const voi
     expect(rest.length == 0 || conn_test_state(test) >= CONN_FLUSH,
            "%u bytes were not taken: these tests feed no more than one thing at a time",
            rest.length);
-    return event; // its spans live as long as the process: the copy is left to it
+    return event;
 }
 
 static inline struct conn_event conn_test_feed_text(struct conn_test *test, const char *text) {
@@ -256,5 +265,10 @@ static inline void conn_test_close(struct conn_test *test) {
         }
     }
     conn_test_expect_empty(test);
+    while (test->copies != NULL) {
+        struct conn_test_copy *next = test->copies->next;
+        free(test->copies);
+        test->copies = next;
+    }
     free(test);
 }
