@@ -109,11 +109,10 @@ Test(refusals, a_wrong_method_is_told_the_right_one) {
 // --- the owner's
 
 static const enum fault_id owners[] = {
-    FAULT_path_malformed,  FAULT_method_unknown,     FAULT_not_found,      FAULT_unauthorized,
-    FAULT_forbidden,       FAULT_method_not_allowed, FAULT_origin_refused, FAULT_upgrade_required,
-    FAULT_address_limit,   FAULT_connection_limit,   FAULT_route_limit,    FAULT_handshake_rate,
-    FAULT_draining,        FAULT_out_of_memory,      FAULT_internal_error, FAULT_message_utf8,
-    FAULT_not_publishable, FAULT_message_kind,
+    FAULT_path_malformed, FAULT_method_unknown,   FAULT_not_found,       FAULT_method_not_allowed,
+    FAULT_origin_refused, FAULT_upgrade_required, FAULT_address_limit,   FAULT_connection_limit,
+    FAULT_route_limit,    FAULT_handshake_rate,   FAULT_draining,        FAULT_out_of_memory,
+    FAULT_internal_error, FAULT_message_utf8,     FAULT_not_publishable, FAULT_message_kind,
 };
 
 Test(refusals, what_the_owner_refuses_keeps_the_connection) {

@@ -207,7 +207,7 @@ Test(requests, one_refused_is_not_told_to_continue) {
     struct conn_test *test = conn_test_open();
     conn_test_feed_text(test, "POST / HTTP/1.1\r\n" HOST
                               "Content-Length: 3\r\nExpect: 100-continue\r\n\r\n");
-    struct http_refusal refusal = {.fault = fault_get(FAULT_forbidden)};
+    struct http_refusal refusal = {.fault = fault_get(FAULT_origin_refused)};
     conn_refuse(&test->conns, test->index, &refusal);
     conn_test_expect_start(test, "HTTP/1.1 403 ");
     conn_test_close(test);
