@@ -9,11 +9,9 @@
 #include "gateway/worker/worker.h"
 
 enum {
-    ENTRIES_PER_CONNECTION = 8, // on average over all; the pool's refusal closes the connection
-                                // that asked (memory_pressure)
-    ENTRY_MIN = 1 << 20,        // but a small population may queue deeply
-    CHANNELS_MAX = 1 << 22,     // per worker
-    MESSAGES_MAX = 1 << 16,     // waiting for their fan-out on one worker
+    ENTRIES_MAX = 1 << 28,            // of 16 bytes: 4 GiB of address space
+    CHANNELS_MAX = 1 << 22,           // per worker
+    MESSAGES_MAX = 1 << 16,           // waiting for their fan-out on one worker
     SUBSCRIPTIONS_PER_CONNECTION = 4, // on average over all
     ARENA_SPARE_BYTES = 256 << 20, // above worker_queue: messages being received, names, sessions
 };
@@ -41,12 +39,14 @@ struct layout {
 };
 
 static void layout_conns(struct layout *layout, struct worker_reserve *reserve,
-                         uint32_t connection_max) {
+                         uint64_t worker_queue_bytes, uint32_t connection_max) {
     struct conns_memory *conns = &layout->conns;
     conns->connection_max = connection_max;
     conns->input_max = connection_max;
-    uint64_t entries = (uint64_t)connection_max * ENTRIES_PER_CONNECTION;
-    conns->entry_max = entries < ENTRY_MIN ? ENTRY_MIN : (uint32_t)entries;
+    // Entries are charged to worker_queue (worker_queue_held): as many as it could pay for, so that
+    // relief comes before the pool refuses anybody.
+    uint64_t entries = worker_queue_bytes / sizeof(struct outbox_entry) + connection_max;
+    conns->entry_max = entries < ENTRIES_MAX ? (uint32_t)entries : ENTRIES_MAX;
     conns_memory_size(conns);
     conns->conn_space = part(reserve, conns->conn_space.length);
     conns->conn_book = part(reserve, conns->conn_book.length);
@@ -88,7 +88,7 @@ static void layout_hub(struct layout *layout, struct worker_reserve *reserve,
 static void layout_make(struct layout *layout, struct worker_reserve *reserve,
                         const struct worker *worker, uint32_t connection_max) {
     reserve->used = 0;
-    layout_conns(layout, reserve, connection_max);
+    layout_conns(layout, reserve, worker->worker_queue_bytes, connection_max);
     layout_hub(layout, reserve, connection_max);
     layout->slots = part(reserve, link_slots_bytes(RINGS_MAX, io_ring_slots(worker->io)));
     uint64_t arena = worker->worker_queue_bytes + ARENA_SPARE_BYTES;

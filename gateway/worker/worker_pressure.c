@@ -11,8 +11,11 @@ enum {
     DRAIN_TURN_MAX = 4096, // connections given their place in a drain per turn
 };
 
+// Payloads once, however many wait for them; each waiting entry; unfinished input.
 uint64_t worker_queue_held(const struct worker *worker) {
-    return worker->arena.used_bytes;
+    const struct conns *conns = &worker->clients.conns;
+    return worker->arena.used_bytes + (uint64_t)conns->entries.used * sizeof(struct outbox_entry) +
+           (uint64_t)conns->inputs.used * sizeof(struct conn_input);
 }
 
 struct holders {
