@@ -154,12 +154,6 @@ MUTATIONS = [
         "",
     ),
     (
-        "the mask of the frame before",
-        READER,
-        "    reader->frame_opcode = 0;\n    reader->mask_offset = 0;\n    if (!reader->is_final)",
-        "    reader->frame_opcode = 0;\n    if (!reader->is_final)",
-    ),
-    (
         "codes 1004 to 1006 accepted",
         CLOSE,
         "(code >= 1000 && code <= 1003)",
@@ -223,8 +217,8 @@ MUTATIONS = [
     (
         "no Close frame after a violation",
         CONN_OUT,
-        "    conn_input_end_exchange(conns, index);\n    if (conn_put_close(",
-        "    conn_kill(conns, index, (enum fault_id)fault->id);\n    if (false && conn_put_close(",
+        "    if (conn_put_close(conns, index, fault->close_code, span_text(fault->text))) {\n        conn_move(conns, index, CONN_DISCARD);",
+        "    if (true) {\n        conn_move(conns, index, CONN_DISCARD);",
     ),
     (
         "the connection goes on after a violation",
@@ -329,12 +323,6 @@ MUTATIONS = [
     ("an upgrade by any method", UPGRADE, "if (request->method != HTTP_GET) {", "if (false) {"),
     ("an upgrade of HTTP/1.0", UPGRADE, "if (request->version_minor == 0) {", "if (false) {"),
     (
-        "subprotocols need not be tokens",
-        UPGRADE,
-        "if (!http_is_token(name) || count == SUBPROTOCOLS_MAX) {",
-        "if (count == SUBPROTOCOLS_MAX) {",
-    ),
-    (
         "subprotocols need not be unique",
         UPGRADE,
         "if (span_equal(names[i], name)) {",
@@ -380,7 +368,7 @@ MUTATIONS = [
     (
         "405 without Allow",
         REFUSAL,
-        '            http_reply_add(reply, "Allow", span_text("GET"));\n',
+        '        http_reply_add(reply, "Allow", span_text(refusal->allow));\n',
         "",
     ),
 ]
