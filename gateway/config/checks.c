@@ -3,11 +3,16 @@
 #include "gateway/config/sections.h"
 #include "gateway/config/value.h"
 
-// Where the user wrote the first of the keys that is there.
-static struct config_place place_of(const struct config_limits_set *set,
-                                    const struct config_node *first,
-                                    const struct config_node *second) {
-    return first != NULL ? first->place : second != NULL ? second->place : set->place;
+#include <stdio.h>
+
+// What the two values are, unless the set's own maps write neither: then it was said where they
+// were written.
+static void refuse(struct config_reader *reader, const struct config_node *first,
+                   const struct config_node *second, const char *text) {
+    const struct config_node *node = first != NULL ? first : second;
+    if (node != NULL) {
+        config_error(reader, node->place, "%s", text);
+    }
 }
 
 void config_check_limits(struct config_reader *reader, const struct config_limits_set *set) {
@@ -16,26 +21,28 @@ void config_check_limits(struct config_reader *reader, const struct config_limit
     const struct config_node *message = config_node_find(set->limits_map, "message");
     const struct config_node *queue = config_node_find(set->backpressure_map, "queue");
     struct value_text total = value_bytes_text(set->worker_queue_bytes);
+    char text[CONFIG_ERROR_BYTES];
     if (set->limits->message_bytes > set->worker_queue_bytes) {
-        config_error(reader, place_of(set, message, worker_queue),
-                     "`limits.message` is %s and `backpressure.worker_queue` only %s, so such a "
-                     "message could never be sent; lower the one or raise the other",
-                     value_bytes_text(set->limits->message_bytes).text, total.text);
+        snprintf(text, sizeof(text),
+                 "`limits.message` is %s and `backpressure.worker_queue` only %s, so such a "
+                 "message could never be sent; lower the one or raise the other",
+                 value_bytes_text(set->limits->message_bytes).text, total.text);
+        refuse(reader, message, worker_queue, text);
     }
     if (set->backpressure->queue_bytes > set->worker_queue_bytes) {
-        config_error(reader, place_of(set, queue, worker_queue),
-                     "`backpressure.queue` is %s and `backpressure.worker_queue` only %s; lower "
-                     "the one or raise the other",
-                     value_bytes_text(set->backpressure->queue_bytes).text, total.text);
+        snprintf(text, sizeof(text),
+                 "`backpressure.queue` is %s and `backpressure.worker_queue` only %s; lower the "
+                 "one or raise the other",
+                 value_bytes_text(set->backpressure->queue_bytes).text, total.text);
+        refuse(reader, queue, worker_queue, text);
     }
     const struct config_keepalive *keepalive = set->keepalive;
     if (keepalive->ping_ms > 0 && keepalive->pong_ms >= keepalive->ping_ms) {
-        config_error(reader,
-                     place_of(set, config_node_find(set->keepalive_map, "pong"),
-                              config_node_find(set->keepalive_map, "ping")),
-                     "`keepalive.pong` is %s and not less than `keepalive.ping` of %s; lower it",
-                     value_ms_text(keepalive->pong_ms).text,
-                     value_ms_text(keepalive->ping_ms).text);
+        snprintf(text, sizeof(text),
+                 "`keepalive.pong` is %s and not less than `keepalive.ping` of %s; lower it",
+                 value_ms_text(keepalive->pong_ms).text, value_ms_text(keepalive->ping_ms).text);
+        refuse(reader, config_node_find(set->keepalive_map, "pong"),
+               config_node_find(set->keepalive_map, "ping"), text);
     }
 }
 

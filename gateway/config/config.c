@@ -53,8 +53,7 @@ static const struct schema top_schema = {
 };
 
 static struct config_defaults defaults_read(struct config_reader *reader,
-                                            const struct top_section *top,
-                                            const struct config_node *root) {
+                                            const struct top_section *top) {
     struct config_defaults defaults = config_defaults_initial();
     bool is_sound = schema_read(reader, &config_schema_limits, top->limits, &defaults.limits);
     is_sound &= config_keepalive_read(reader, top->keepalive, &defaults.keepalive);
@@ -67,7 +66,6 @@ static struct config_defaults defaults_read(struct config_reader *reader,
                                 .limits_map = top->limits,
                                 .keepalive_map = top->keepalive,
                                 .backpressure_map = top->backpressure,
-                                .place = root->place,
                                 .limits = &defaults.limits.route,
                                 .keepalive = &defaults.keepalive,
                                 .backpressure = &defaults.backpressure.route,
@@ -100,7 +98,7 @@ static void root_read(struct config_reader *reader, const struct config_node *ro
                       struct config *config) {
     struct top_section top = {.drain_ms = 30000};
     schema_read(reader, &top_schema, root, &top);
-    struct config_defaults defaults = defaults_read(reader, &top, root);
+    struct config_defaults defaults = defaults_read(reader, &top);
     config->workers = top.workers;
     config->drain_ms = top.drain_ms;
     config->admission = defaults.limits.process;

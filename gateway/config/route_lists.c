@@ -21,15 +21,15 @@ static const char *origin_problem(struct span text, struct config_origin *origin
     return NULL;
 }
 
-bool config_origins_read(struct config_reader *reader, const struct config_node *list,
+void config_origins_read(struct config_reader *reader, const struct config_node *list,
                          struct config_origins *origins) {
     if (!schema_is_short(reader, "origins", list, ROUTE_ORIGINS_MAX)) {
-        return false;
+        return;
     }
     struct config_origin *items =
         config_keep(reader, sizeof(struct config_origin) * list->child_count);
     if (items == NULL) {
-        return false;
+        return;
     }
     uint32_t count = 0;
     for (const struct config_node *node = list->child; node != NULL; node = node->next) {
@@ -45,7 +45,6 @@ bool config_origins_read(struct config_reader *reader, const struct config_node 
         count++;
     }
     *origins = (struct config_origins){.items = items, .count = count};
-    return true;
 }
 
 // RFC 9110 5.6.2.
@@ -60,14 +59,14 @@ static bool is_token(struct span text) {
     return text.length > 0;
 }
 
-bool config_subprotocols_read(struct config_reader *reader, const struct config_node *list,
+void config_subprotocols_read(struct config_reader *reader, const struct config_node *list,
                               struct config_spans *subprotocols) {
     if (!schema_is_short(reader, "subprotocols", list, ROUTE_SUBPROTOCOLS_MAX)) {
-        return false;
+        return;
     }
     struct span *items = config_keep(reader, sizeof(struct span) * list->child_count);
     if (items == NULL) {
-        return false;
+        return;
     }
     uint32_t count = 0;
     for (const struct config_node *node = list->child; node != NULL; node = node->next) {
@@ -93,7 +92,6 @@ bool config_subprotocols_read(struct config_reader *reader, const struct config_
         items[count++] = node->text;
     }
     *subprotocols = (struct config_spans){.items = items, .count = count};
-    return true;
 }
 
 static const char *host_problem(struct span text) {

@@ -228,7 +228,6 @@ static void limits_read(struct route_state *state) {
                                         .limits_map = section->limits,
                                         .keepalive_map = section->keepalive,
                                         .backpressure_map = section->backpressure,
-                                        .place = state->map->place,
                                         .limits = &state->route.limits,
                                         .keepalive = &state->route.keepalive,
                                         .backpressure = &state->route.backpressure,

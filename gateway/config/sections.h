@@ -53,18 +53,16 @@ void config_routes_read(struct config_reader *reader, const struct config_node *
                         const struct config_defaults *defaults, struct config *config);
 
 // One route's lists: origins, subprotocols, host.
-bool config_origins_read(struct config_reader *reader, const struct config_node *list,
+void config_origins_read(struct config_reader *reader, const struct config_node *list,
                          struct config_origins *origins);
-bool config_subprotocols_read(struct config_reader *reader, const struct config_node *list,
+void config_subprotocols_read(struct config_reader *reader, const struct config_node *list,
                               struct config_spans *subprotocols);
 bool config_host_read(struct config_reader *reader, const struct config_node *node,
                       struct span *host);
 
-// Values that do not fit together, within one set of maps. `place` is where to point when a value
-// was not written.
+// Values that do not fit together, where one of them is written in one of the set's maps.
 struct config_limits_set {
     const struct config_node *limits_map, *keepalive_map, *backpressure_map; // or NULL
-    struct config_place place;
     const struct config_limits *limits;
     const struct config_keepalive *keepalive;
     const struct config_backpressure *backpressure;

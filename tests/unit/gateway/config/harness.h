@@ -30,6 +30,10 @@ static inline int world_load(void *context, const char *path, struct span *bytes
         *bytes = span_text("two words\n");
         return 0;
     }
+    if (strcmp(path, "del.token") == 0) {
+        *bytes = span_text("a\x7f");
+        return 0;
+    }
     if (strcmp(path, "256.token") == 0 || strcmp(path, "257.token") == 0) {
         *bytes = span_make(long_token, path[2] == '6' ? 256 : 257);
         return 0;

@@ -157,6 +157,25 @@ Test(config, a_pong_that_is_not_written_follows_its_ping) {
     config_close(&config);
 }
 
+Test(config, a_ping_of_just_the_default_pong) {
+    const struct config *config = world_open(BASE "keepalive: {ping: 10s}\n");
+    cr_assert(config->keepalive.pong_ms == 5000);
+    config_close(&config);
+}
+
+Test(config, routes_that_only_look_unreachable) {
+    const struct config *config = world_open(LISTENER "routes:\n"
+                                                      "  - {path: '/{x}', echo: {}}\n"
+                                                      "  - {path: /, echo: {}}\n"
+                                                      "  - {path: '/{x}/', echo: {}}\n"
+                                                      "  - {path: '/{x}/y', echo: {}}\n"
+                                                      "  - {path: '/a/*', echo: {}}\n"
+                                                      "  - {path: /a, page: demo}\n"
+                                                      "  - {path: '/*', echo: {}}\n");
+    cr_assert(config->route_count == 7);
+    config_close(&config);
+}
+
 Test(config, reads_addresses) {
     const struct config *config =
         world_open("listeners: [{address: 10.1.2.3:65535}, {address: '[2001:db8::1]:1'}, {address: "

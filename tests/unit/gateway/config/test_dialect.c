@@ -223,6 +223,12 @@ Test(config_dialect, environment) {
                               "letters, digits and _, or $${ for a literal ${\n"},
         {BASE "drain: ${}\n", "f.yaml:3:8: `${}` is not of the form ${NAME}; write a name of "
                               "letters, digits and _, or $${ for a literal ${\n"},
+        {BASE "drain: ${0A}\n", "f.yaml:3:8: `${0A}` is not of the form ${NAME}; write a name of "
+                                "letters, digits and _, or $${ for a literal ${\n"},
+        {BASE "drain: 1${\n", "f.yaml:3:8: `${` is not of the form ${NAME}; write a name of "
+                              "letters, digits and _, or $${ for a literal ${\n"},
+        {BASE "drain: ${A-B}\n", "f.yaml:3:8: `${A-B}` is not of the form ${NAME}; write a name of "
+                                 "letters, digits and _, or $${ for a literal ${\n"},
         {BASE "drain: $${A}\n", "f.yaml:3:8: `drain` is `${A}`, not a time; write a whole number "
                                 "with ms, s, m or h, such as 30s\n"},
         {BASE "drain: ${LITERAL}\n", "f.yaml:3:8: `drain` is `${DRAIN}`, not a time; write a whole "

@@ -76,6 +76,24 @@ Test(config_diff, trusted_ranges) {
         0);
 }
 
+Test(config_diff, another_admin_address) {
+    struct config_changes changes = changes_between(BASE "admin: {address: 127.0.0.1:9090}\n",
+                                                    BASE "admin: {address: 127.0.0.1:9091}\n");
+    cr_assert(changes.count == 1 && changes.items[0].part == CONFIG_CHANGE_ADMIN);
+}
+
+Test(config_diff, the_last_of_several_routes) {
+#define ROUTES(last) LISTENER "routes: [{path: /a, echo: {}}, {path: /b, echo: {}}, " last "]\n"
+    cr_assert(
+        changes_between(ROUTES("{path: /c, echo: {}}"), ROUTES("{path: /c, page: demo}")).count ==
+        1);
+    cr_assert(
+        changes_between(ROUTES("{path: /c, echo: {}}"), ROUTES("{path: /c, echo: {}}")).count == 0);
+    cr_assert(changes_between(ROUTES("{path: /c, echo: {}}"),
+                              ROUTES("{path: /c, echo: {}}, {path: /d, echo: {}}"))
+                  .count == 1);
+}
+
 Test(config_diff, the_token) {
     struct config_changes changes =
         changes_between(BASE "admin: {address: 127.0.0.1:9090, token_file: good.token}\n",

@@ -222,6 +222,9 @@ Test(config_refusals, engine) {
                                                "than `engine.submissions` of 8192; raise it\n"},
         {BASE "engine: {slots: 65537}\n", "f.yaml:3:17: `engine.slots` is `65537`, which is too "
                                           "large; write 128 to 65536, or auto\n"},
+        {BASE "engine: {submissions: 3000, completions: 512}\n",
+         "f.yaml:3:23: `engine.submissions` is `3000`, not a power of two; write a number such as "
+         "256, 512 or 1024\n"},
     };
     world_refuses(rows, COUNT_OF(rows));
 }
@@ -365,6 +368,9 @@ Test(config_refusals, admin) {
          "visible ASCII characters into it\n"},
         {BASE "admin: {address: 127.0.0.1:9090, token_file: two.token}\n",
          "f.yaml:3:46: `admin.token_file` `two.token` holds no token; write one word of 1 to 256 "
+         "visible ASCII characters into it\n"},
+        {BASE "admin: {address: 127.0.0.1:9090, token_file: del.token}\n",
+         "f.yaml:3:46: `admin.token_file` `del.token` holds no token; write one word of 1 to 256 "
          "visible ASCII characters into it\n"},
         {BASE "admin: {address: 127.0.0.1:9090, token_file: 257.token}\n",
          "f.yaml:3:46: `admin.token_file` `257.token` holds no token; write one word of 1 to 256 "

@@ -309,6 +309,12 @@ Test(config_route_refusals, values_that_do_not_fit_together) {
          "f.yaml:4:55: `keepalive.pong` is 11s and not less than `keepalive.ping` of 10s; lower "
          "it\n"},
         {LISTENER "routes:\n"
+                  "  - {path: /a, echo: {}, keepalive: {ping: 20s}}\n"
+                  "limits: {message: 2MiB}\n"
+                  "backpressure: {worker_queue: 1MiB}\n",
+         "f.yaml:4:19: `limits.message` is 2MiB and `backpressure.worker_queue` only 1MiB, so such "
+         "a message could never be sent; lower the one or raise the other\n"},
+        {LISTENER "routes:\n"
                   "  - {path: /a, echo: {}, limits: {message: 3MiB}, backpressure: {queue: 4MiB}}\n"
                   "backpressure: {worker_queue: 2MiB}\n",
          "f.yaml:3:44: `limits.message` is 3MiB and `backpressure.worker_queue` only 2MiB, so such "

@@ -71,3 +71,13 @@ Test(value, addresses_compare_by_what_they_mean) {
         expect(value_address_is_equal(&a, &b) == rows[i].is_equal, "%s %s", rows[i].a, rows[i].b);
     }
 }
+
+Test(value, the_longest_socket_path) {
+    struct config_address address;
+    char text[120] = "unix:";
+    memset(text + 5, 'x', 108);
+    cr_assert(value_address(span_make(text, 5 + 107), &address) == NULL);
+    cr_assert(address.path.length == 107);
+    cr_assert(value_address(span_make(text, 5 + 108), &address) != NULL);
+    cr_assert(value_address(span_make("unix:a\0b", 8), &address) != NULL);
+}
