@@ -47,6 +47,7 @@ void conn_move(struct conns *conns, uint32_t index, enum conn_state to) {
     trace_add(conns->trace, conns->now_ms, TRACE_CONN_MOVE, index,
               (uint32_t)conn->state << 8 | (uint32_t)to, conn->fault);
     conns->open_count -= conn->state == CONN_OPEN;
+    conn_clear(conn, CONN_PING_OUT); // phase_ms means something else from here on
     conns->open_count += to == CONN_OPEN;
     conn->state = (uint8_t)to;
     conn->phase_ms = to == CONN_OPEN ? 0 : conn_now32(conns);
@@ -293,8 +294,20 @@ void conn_pause(struct conns *conns, uint32_t index) {
 }
 
 void conn_unpause(struct conns *conns, uint32_t index) {
-    conn_clear(conn_at(conns, index), CONN_PAUSED);
+    struct conn *conn = conn_at(conns, index);
+    if (!conn_has(conn, CONN_PAUSED)) {
+        return;
+    }
+    conn_clear(conn, CONN_PAUSED);
+    conn->read_ms = conn_now32(conns); // its silence was our doing
+    if (conn_has(conn, CONN_PING_OUT)) {
+        conn_clear(conn, CONN_PING_OUT);
+        conn->phase_ms = 0;
+    }
     conn_touch(conns, index);
+    if (conn->state != CONN_FREE && conn->state != CONN_ENDED) {
+        conn_arm(conns, index);
+    }
 }
 
 void conn_on_end(struct conns *conns, uint32_t index) {

@@ -1,0 +1,467 @@
+// Deadlines: one tick before they are due nothing happens, one tick after it they have acted; also
+// where 32 bits of milliseconds wrap.
+#include "tests/unit/core/conn/conn_owner.h"
+
+enum { TICK = WHEEL_TICK_MS };
+
+// The tests run at three times: soon after the start, and just before the clock's low half wraps or
+// turns negative, so that deadlines fall behind it.
+static const uint64_t starts_us[] = {1000000, (UINT64_C(1) << 32) * 1000 - 3000000,
+                                     (UINT64_C(1) << 31) * 1000 - 3000000};
+enum { STARTS = 3 };
+
+static struct owner *owner_at(int start) {
+    struct owner *owner = calloc(1, sizeof *owner);
+    owner->test = calloc(1, sizeof *owner->test);
+    cr_assert_not_null(owner->test);
+    conn_test_init(owner->test, starts_us[start]);
+    conn_test_accept(owner->test);
+    return owner;
+}
+
+static struct owner *open_at(int start, struct conn_settings settings) {
+    struct owner *owner = owner_at(start);
+    struct conn_settings *mine = &owner->test->settings[1];
+    settings.reader = mine->reader;
+    settings.bounds = mine->bounds;
+    *mine = settings;
+    owner_receive_text(owner, "GET /ws HTTP/1.1\r\n" HANDSHAKE_FIELDS);
+    owner->test->sent_bytes = 0;
+    return owner;
+}
+
+static void receive_frame(struct owner *owner, uint8_t first, const void *payload,
+                          uint32_t length) {
+    uint8_t frame[1024];
+    owner_receive(owner, frame, frame_make(frame, first, payload, length));
+}
+
+// Waits until `ms` from now is nearly due, sees that nothing happened, and goes beyond it. A
+// deadline is rounded up to a tick, and so is the wait.
+static void wait_past(struct owner *owner, uint64_t ms, enum conn_state before) {
+    conn_test_wait(owner->test, ms - TICK);
+    expect_state(owner->test, before);
+    conn_test_wait(owner->test, 2 * TICK + 1);
+}
+
+#define FOR_ALL_STARTS(start) for (int start = 0; start < STARTS; start++)
+
+// --- requests
+
+Test(deadlines, a_silent_client_is_cut_without_an_answer) {
+    FOR_ALL_STARTS(start) {
+        struct owner *owner = owner_at(start);
+        wait_past(owner, 10000, CONN_HEAD);
+        expect_state(owner->test, CONN_ENDED);
+        expect_fault(owner->test, FAULT_handshake_timeout);
+        cr_assert_eq(owner->test->sent_bytes, 0);
+        owner_close(owner);
+    }
+}
+
+Test(deadlines, half_a_head_is_answered_408_and_counts_from_the_accept) {
+    FOR_ALL_STARTS(start) {
+        struct owner *owner = owner_at(start);
+        conn_test_wait(owner->test, 4000);
+        owner_receive_text(owner, "GET / HT");
+        conn_test_wait(owner->test, 4000);
+        owner_receive_text(owner, "TP/1.1\r\n");
+        wait_past(owner, 2000, CONN_HEAD);
+        expect_state(owner->test, CONN_DISCARD);
+        expect_fault(owner->test, FAULT_handshake_timeout);
+        conn_test_expect_start(owner->test, "HTTP/1.1 408 ");
+        wait_past(owner, DISCARD_WAIT_MS, CONN_DISCARD);
+        expect_state(owner->test, CONN_ENDED);
+        owner_close(owner);
+    }
+}
+
+Test(deadlines, an_idle_kept_connection_ends_silently) {
+    FOR_ALL_STARTS(start) {
+        struct owner *owner = owner_at(start);
+        owner_receive_text(owner, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        owner->test->sent_bytes = 0;
+        wait_past(owner, KEEP_ALIVE_MS, CONN_HEAD);
+        expect_state(owner->test, CONN_ENDED);
+        expect_fault(owner->test, FAULT_request_idle);
+        cr_assert_eq(owner->test->sent_bytes, 0);
+        owner_close(owner);
+    }
+}
+
+Test(deadlines, the_next_head_counts_from_its_first_byte) {
+    FOR_ALL_STARTS(start) {
+        struct owner *owner = owner_at(start);
+        owner_receive_text(owner, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        conn_test_wait(owner->test, 60000);
+        owner->test->sent_bytes = 0;
+        owner_receive_text(owner, "G");
+        wait_past(owner, 10000, CONN_HEAD);
+        conn_test_expect_start(owner->test, "HTTP/1.1 408 ");
+        owner_close(owner);
+    }
+}
+
+Test(deadlines, a_body_must_go_on) {
+    FOR_ALL_STARTS(start) {
+        struct owner *owner = owner_at(start);
+        owner_receive_text(owner, "POST /take HTTP/1.1\r\nHost: a\r\nContent-Length: 90\r\n\r\n");
+        conn_test_wait(owner->test, 9000);
+        owner_receive_text(owner, "x");
+        conn_test_wait(owner->test, 9000);
+        owner_receive_text(owner, "x");
+        wait_past(owner, 10000, CONN_BODY);
+        expect_state(owner->test, CONN_DISCARD);
+        expect_fault(owner->test, FAULT_handshake_timeout);
+        conn_test_expect_start(owner->test, "HTTP/1.1 408 ");
+        owner_close(owner);
+    }
+}
+
+Test(deadlines, a_body_must_end) {
+    FOR_ALL_STARTS(start) {
+        struct owner *owner = owner_at(start);
+        owner_receive_text(owner, "POST /take HTTP/1.1\r\nHost: a\r\nContent-Length: 90\r\n\r\n");
+        for (uint32_t ms = 0; ms + 1000 < BODY_WAIT_MS; ms += 1000) {
+            conn_test_wait(owner->test, 1000);
+            owner_receive_text(owner, "x");
+        }
+        expect_state(owner->test, CONN_BODY);
+        conn_test_wait(owner->test, 1000 + 2 * TICK);
+        expect_state(owner->test, CONN_DISCARD);
+        owner_close(owner);
+    }
+}
+
+// --- keepalive
+
+static const struct conn_settings keepalive = {.ping_ms = 25000, .pong_ms = 10000};
+
+// Waits for the first ping, which comes after half to a whole interval; returns its eight bytes.
+static void wait_first_ping(struct owner *owner, uint8_t stamp[8]) {
+    uint32_t waited = 0;
+    while (owner->test->sent_bytes == 0) {
+        conn_test_wait(owner->test, TICK);
+        owner_pump(owner);
+        waited += TICK;
+        expect(waited <= 25000 + 2 * TICK, "no ping came");
+    }
+    expect(waited >= 12500, "%u ms", waited);
+    cr_assert_eq(owner->test->sent_bytes, 10);
+    cr_assert_eq(memcmp(owner->test->sent, "\x89\x08", 2), 0);
+    memcpy(stamp, owner->test->sent + 2, 8);
+    owner->test->sent_bytes = 0;
+}
+
+Test(deadlines, a_pong_in_time_gives_the_round_trip) {
+    FOR_ALL_STARTS(start) {
+        struct owner *owner = open_at(start, keepalive);
+        uint8_t stamp[8];
+        wait_first_ping(owner, stamp);
+        cr_assert_eq(conn_round_trip_us(conn_test_conn(owner->test)), 0);
+        conns_turn(&owner->test->conns, owner->test->conns.now_us + 12345);
+        receive_frame(owner, 0x8a, stamp, 8);
+        cr_assert_eq(conn_round_trip_us(conn_test_conn(owner->test)), 12345);
+        cr_assert_eq(owner->test->round_trip.count, 1);
+        cr_assert_eq(owner->test->counters.values[COUNTER_pongs_received], 1);
+        conn_test_wait(owner->test, 25000 - TICK); // from now on exactly the interval
+        owner_pump(owner);
+        cr_assert_eq(owner->test->sent_bytes, 0);
+        conn_test_wait(owner->test, 2 * TICK);
+        owner_pump(owner);
+        cr_assert_eq(owner->test->sent_bytes, 10);
+        cr_assert_eq(owner->test->counters.values[COUNTER_pings_sent], 2);
+        owner_close(owner);
+    }
+}
+
+Test(deadlines, a_missing_pong_closes) {
+    FOR_ALL_STARTS(start) {
+        struct owner *owner = open_at(start, keepalive);
+        uint8_t stamp[8];
+        wait_first_ping(owner, stamp);
+        wait_past(owner, 10000, CONN_OPEN);
+        expect_state(owner->test, CONN_CLOSING);
+        expect_fault(owner->test, FAULT_pong_timeout);
+        owner_pump(owner);
+        cr_assert_eq(memcmp(owner->test->sent + 2, "\x03\xf3", 2), 0); // 1011
+        wait_past(owner, CLOSE_WAIT_MS, CONN_CLOSING);
+        expect_state(owner->test, CONN_ENDED);
+        expect_fault(owner->test, FAULT_pong_timeout);
+        owner_close(owner);
+    }
+}
+
+Test(deadlines, a_pong_of_another_ping_is_no_answer_but_a_sign_of_life) {
+    struct owner *owner = open_at(0, keepalive);
+    uint8_t stamp[8];
+    wait_first_ping(owner, stamp);
+    conn_test_wait(owner->test, 5000);
+    stamp[1] ^= 0x40;
+    receive_frame(owner, 0x8a, stamp, 8);
+    cr_assert_eq(owner->test->counters.values[COUNTER_pongs_received], 0);
+    conn_test_wait(owner->test, 10000);
+    expect_state(owner->test, CONN_OPEN);
+    owner_close(owner);
+}
+
+Test(deadlines, one_that_talks_is_not_pinged) {
+    struct owner *owner = open_at(0, keepalive);
+    for (uint32_t i = 0; i < 20; i++) {
+        conn_test_wait(owner->test, 12000);
+        receive_frame(owner, 0x8a, "", 0);
+    }
+    cr_assert_eq(owner->test->counters.values[COUNTER_pings_sent], 0);
+    owner_close(owner);
+}
+
+Test(deadlines, bytes_of_a_large_message_are_a_sign_of_life) {
+    struct owner *owner = open_at(0, keepalive);
+    uint8_t stamp[8];
+    wait_first_ping(owner, stamp);
+    conn_test_wait(owner->test, 9000);
+    owner_receive(owner, "\x82\xfe\x10\x00\0\0\0\0a", 9); // its pong waits behind this
+    conn_test_wait(owner->test, 9000);
+    owner_receive(owner, "b", 1);
+    conn_test_wait(owner->test, 2000);
+    expect_state(owner->test, CONN_OPEN);
+    owner_close(owner);
+}
+
+Test(deadlines, first_pings_are_spread_over_half_the_interval) {
+    struct owner *owner = open_at(0, keepalive);
+    struct conn_test *test = owner->test;
+    for (int i = 1; i < CONN_TEST_CONNS; i++) {
+        conn_test_accept(test);
+        conn_test_upgrade(test);
+    }
+    uint32_t in_quarter[4] = {0};
+    uint64_t before = 0;
+    for (uint32_t ms = 0; ms < 25000 + TICK; ms += TICK) {
+        conn_test_wait(test, TICK);
+        uint64_t now = test->counters.values[COUNTER_pings_sent];
+        uint32_t quarter = ms < 12500 ? 0 : (ms - 12500) / 3126;
+        in_quarter[quarter] += (uint32_t)(now - before);
+        expect(ms >= 12500 - 2 * TICK || now == 0, "a ping after %u ms", ms);
+        before = now;
+    }
+    cr_assert_eq(before, CONN_TEST_CONNS);
+    for (int i = 0; i < 4; i++) {
+        expect(in_quarter[i] >= CONN_TEST_CONNS / 16, "%u in quarter %d", in_quarter[i], i);
+    }
+    conn_test_close(test);
+    free(owner);
+}
+
+Test(deadlines, a_paused_connection_is_not_asked_and_then_given_its_time) {
+    FOR_ALL_STARTS(start) {
+        struct owner *owner = open_at(start, keepalive);
+        struct conns *conns = &owner->test->conns;
+        uint8_t stamp[8];
+        wait_first_ping(owner, stamp);
+        conn_pause(conns, owner->test->index); // its pong may be waiting in the socket
+        conn_test_wait(owner->test, 100000);
+        owner_pump(owner);
+        expect_state(owner->test, CONN_OPEN);
+        cr_assert_eq(owner->test->counters.values[COUNTER_pings_sent], 1);
+        conn_unpause(conns, owner->test->index);
+        conn_test_wait(owner->test, TICK);
+        expect_state(owner->test, CONN_OPEN);
+        conn_test_wait(owner->test, 25000 + TICK);
+        owner_pump(owner);
+        cr_assert_eq(owner->test->counters.values[COUNTER_pings_sent], 2);
+        conn_test_wait(owner->test, 10000 + 2 * TICK);
+        expect_state(owner->test, CONN_CLOSING);
+        owner_close(owner);
+    }
+}
+
+// --- idle, age, drain
+
+Test(deadlines, idle_counts_messages_both_ways_and_nothing_else) {
+    FOR_ALL_STARTS(start) {
+        struct owner *owner = open_at(start, (struct conn_settings){.idle_ms = 60000});
+        owner->is_silent = true;
+        conn_test_wait(owner->test, 50000);
+        receive_frame(owner, 0x81, "in", 2);
+        conn_test_wait(owner->test, 50000);
+        uint32_t payload = payload_frame(&owner->test->arena, WS_TEXT, span_text("out"));
+        cr_assert_eq(conn_send(&owner->test->conns, owner->test->index, payload, 0),
+                     CONN_SENT_QUEUED);
+        payload_drop(&owner->test->arena, payload);
+        conn_test_wait(owner->test, 50000);
+        receive_frame(owner, 0x89, "p", 1);
+        wait_past(owner, 10000, CONN_OPEN);
+        expect_state(owner->test, CONN_CLOSING);
+        expect_fault(owner->test, FAULT_idle_timeout);
+        cr_assert_eq(owner->test->counters.close_codes_sent[1], 1);
+        owner_close(owner);
+    }
+}
+
+Test(deadlines, age_comes_within_its_last_eighth_and_is_spread) {
+    FOR_ALL_STARTS(start) {
+        struct owner *owner = open_at(start, (struct conn_settings){.age_ms = 80000});
+        struct conn_test *test = owner->test;
+        for (int i = 1; i < 32; i++) {
+            conn_test_accept(test);
+            conn_test_upgrade(test);
+        }
+        conn_test_wait(test, 70000 - TICK);
+        cr_assert_eq(test->conns.open_count, 32);
+        conn_test_wait(test, 5000);
+        cr_assert_geq(test->conns.open_count, 8);
+        cr_assert_leq(test->conns.open_count, 24);
+        conn_test_wait(test, 5000 + 3 * TICK);
+        cr_assert_eq(test->conns.open_count, 0);
+        cr_assert_eq(test->counters.close_codes_sent[1], 32);
+        conn_test_close(test);
+        free(owner);
+    }
+}
+
+Test(deadlines, a_drain_is_spread_over_its_time) {
+    FOR_ALL_STARTS(start) {
+        struct owner *owner = open_at(start, (struct conn_settings){.ping_ms = 0});
+        struct conn_test *test = owner->test;
+        for (int i = 1; i < CONN_TEST_CONNS; i++) {
+            conn_test_accept(test);
+            conn_test_upgrade(test);
+        }
+        conns_drain(&test->conns, 30000);
+        for (uint32_t i = 1; i <= CONN_TEST_CONNS; i++) {
+            conn_drain(&test->conns, i);
+        }
+        uint32_t before = test->conns.open_count;
+        cr_assert_eq(before, CONN_TEST_CONNS);
+        for (int third = 0; third < 3; third++) {
+            conn_test_wait(test, 10000 + (third == 2 ? 2 * TICK : 0));
+            uint32_t closed = before - test->conns.open_count;
+            expect(closed >= CONN_TEST_CONNS / 6 && closed <= CONN_TEST_CONNS / 2, "%u in third %d",
+                   closed, third);
+            before = test->conns.open_count;
+        }
+        cr_assert_eq(before, 0);
+        cr_assert_eq(test->counters.close_codes_sent[12], CONN_TEST_CONNS);
+        conn_test_close(test);
+        free(owner);
+    }
+}
+
+Test(deadlines, a_second_drain_hurries) {
+    struct owner *owner = open_at(0, (struct conn_settings){.ping_ms = 0});
+    conns_drain(&owner->test->conns, 3600000);
+    conn_drain(&owner->test->conns, owner->test->index);
+    conn_test_wait(owner->test, 1000);
+    expect_state(owner->test, CONN_OPEN);
+    conns_drain(&owner->test->conns, 0);
+    conn_drain(&owner->test->conns, owner->test->index);
+    conn_test_wait(owner->test, 2 * TICK);
+    expect_state(owner->test, CONN_CLOSING);
+    expect_fault(owner->test, FAULT_draining);
+    owner_close(owner);
+}
+
+Test(deadlines, a_drain_finishes_the_exchange_in_progress) {
+    static const struct {
+        const char *request;
+        enum conn_state before, after;
+        const char *start;
+    } rows[] = {
+        {"", CONN_HEAD, CONN_ENDED, ""},
+        {"GET /", CONN_HEAD, CONN_DISCARD, "HTTP/1.1 503 "},
+        {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", CONN_HEAD, CONN_ENDED, "HTTP/1.1 200 "},
+        {"POST /take HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", CONN_BODY, CONN_BODY, ""},
+        {"GET /later HTTP/1.1\r\nHost: a\r\n\r\n", CONN_VERDICT, CONN_VERDICT, ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct owner *owner = owner_at(0);
+        owner_receive_text(owner, rows[i].request);
+        expect_state(owner->test, rows[i].before);
+        conns_drain(&owner->test->conns, 0);
+        conn_drain(&owner->test->conns, owner->test->index);
+        conn_test_wait(owner->test, 2 * TICK);
+        owner_pump(owner);
+        expect_state(owner->test, rows[i].after);
+        expect_fault(owner->test, FAULT_draining);
+        conn_test_expect_start(owner->test, rows[i].start);
+        if (rows[i].after == CONN_BODY) {
+            owner_receive_text(owner, "hello");
+            expect_state(owner->test, CONN_ENDED);
+            cr_assert_not_null(strstr((char *)owner->test->sent, "\r\nConnection: close\r\n"));
+        }
+        owner_close(owner);
+    }
+}
+
+// --- sends
+
+Test(deadlines, a_send_that_does_not_move_is_a_stall) {
+    FOR_ALL_STARTS(start) {
+        struct owner *owner = open_at(start, (struct conn_settings){.stall_ms = 30000});
+        owner->is_deaf = true;
+        receive_frame(owner, 0x81, "x", 1);
+        conn_test_wait(owner->test, 100000); // nothing is being sent: nothing stalls
+        expect_state(owner->test, CONN_OPEN);
+        struct span pieces[SEND_PIECES_MAX];
+        cr_assert_eq(conn_gather(&owner->test->conns, owner->test->index, pieces), 1);
+        wait_past(owner, 30000, CONN_OPEN);
+        expect_state(owner->test, CONN_ENDED);
+        expect_fault(owner->test, FAULT_send_stalled);
+        cr_assert_eq(owner->test->counters.close_codes_sent[6], 1);
+        owner_close(owner);
+    }
+}
+
+Test(deadlines, sends_that_end_are_no_stall) {
+    struct owner *owner = open_at(0, (struct conn_settings){.stall_ms = 30000});
+    for (int i = 0; i < 5; i++) {
+        owner->is_deaf = true;
+        receive_frame(owner, 0x81, "x", 1);
+        struct span pieces[SEND_PIECES_MAX];
+        cr_assert_eq(conn_gather(&owner->test->conns, owner->test->index, pieces), 1);
+        conn_test_wait(owner->test, 29000);
+        conn_sent(&owner->test->conns, owner->test->index, 3);
+    }
+    expect_state(owner->test, CONN_OPEN);
+    owner_close(owner);
+}
+
+Test(deadlines, a_close_that_is_not_answered_is_cut) {
+    FOR_ALL_STARTS(start) {
+        struct owner *owner = open_at(start, (struct conn_settings){.ping_ms = 0});
+        conn_close(&owner->test->conns, owner->test->index,
+                   &(struct conn_close_options){.fault = FAULT_closed_by_operator});
+        owner_pump(owner);
+        wait_past(owner, CLOSE_WAIT_MS, CONN_CLOSING);
+        expect_state(owner->test, CONN_ENDED);
+        owner_close(owner);
+    }
+}
+
+Test(deadlines, a_pong_behind_our_close_does_not_prolong_it) {
+    struct owner *owner = open_at(0, keepalive);
+    uint8_t stamp[8];
+    wait_first_ping(owner, stamp);
+    conn_pause(&owner->test->conns, owner->test->index);
+    conn_close(&owner->test->conns, owner->test->index, // in the ping's own millisecond
+               &(struct conn_close_options){.fault = FAULT_closed_by_operator});
+    conn_unpause(&owner->test->conns, owner->test->index);
+    receive_frame(owner, 0x8a, stamp, 8);
+    owner_pump(owner);
+    wait_past(owner, CLOSE_WAIT_MS, CONN_CLOSING);
+    expect_state(owner->test, CONN_ENDED);
+    owner_close(owner);
+}
+
+Test(deadlines, traffic_does_not_touch_the_wheel) {
+    struct owner *owner = open_at(0, keepalive);
+    uint32_t due = conn_test_conn(owner->test)->timer.due;
+    cr_assert_neq(due, 0);
+    for (int i = 0; i < 50; i++) {
+        receive_frame(owner, 0x81, "x", 1);
+        conns_turn(&owner->test->conns, owner->test->conns.now_us + 1000);
+        cr_assert_eq(conn_test_conn(owner->test)->timer.due, due);
+    }
+    owner_close(owner);
+}
