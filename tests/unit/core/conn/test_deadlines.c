@@ -240,7 +240,7 @@ Test(deadlines, first_pings_are_spread_over_half_the_interval) {
     for (uint32_t ms = 0; ms < 25000 + TICK; ms += TICK) {
         conn_test_wait(test, TICK);
         uint64_t now = test->counters.values[COUNTER_pings_sent];
-        uint32_t quarter = ms < 12500 ? 0 : (ms - 12500) / 3126;
+        uint32_t quarter = ms < 12500 ? 0 : (ms - 12500) / 3150;
         in_quarter[quarter] += (uint32_t)(now - before);
         expect(ms >= 12500 - 2 * TICK || now == 0, "a ping after %u ms", ms);
         before = now;
