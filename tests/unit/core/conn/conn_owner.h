@@ -22,7 +22,8 @@ struct owner {
     bool is_deaf;   // nothing is sent for the moment
 };
 
-static inline void owner_log(struct owner *owner, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static inline void owner_log(struct owner *owner,
+                                                                   const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     int length = vsnprintf(owner->log + owner->log_bytes, OWNER_LOG_BYTES - owner->log_bytes,
