@@ -28,8 +28,7 @@
 
 enum { LINK_RING_SHIFT = 24 };
 // A socket's number for its owner: ring << 24 | slot. 0 is a valid number; LINK_NONE is none.
-typedef uint32_t link_id; // house: allow typedef: an id that must not be mixed up with a slot or a
-                          // connection index
+typedef uint32_t link_id; // a typedef, so that it is not mixed up with a slot or a connection index
 #define LINK_NONE UINT32_MAX
 
 enum link_state { LINK_FREE, LINK_OPEN, LINK_STOPPING, LINK_CLOSING, LINK_STATE_COUNT };
