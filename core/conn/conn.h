@@ -164,7 +164,9 @@ struct conns {
     uint64_t ping_payload_us;
     uint32_t *touched; // indices with CONN_TOUCHED
     uint32_t touched_count, touched_next, touched_max;
-    uint32_t open_count;         // in CONN_OPEN
+    uint32_t open_count; // in CONN_OPEN
+    // All zero between calls: the reader of every connection between messages.
+    struct ws_reader idle_reader;
     struct http_request request; // the head being parsed: one per worker, not one per connection
 };
 

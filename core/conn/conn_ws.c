@@ -105,24 +105,23 @@ static bool act(struct conns *conns, uint32_t index, const struct ws_event *fram
     return true;
 }
 
-// Keeps a reader that was used on the stack only when it is in the middle of something.
+// Moves what the shared reader is in the middle of to the connection's own, and leaves it all zero.
 static void reader_store(struct conns *conns, uint32_t index, struct ws_reader *reader) {
-    struct conn *conn = conn_at(conns, index);
-    bool is_wanted = conn->state == CONN_OPEN || conn->state == CONN_CLOSING;
-    if (!is_wanted) {
-        ws_reader_drop(reader, conns->arena);
-        return;
-    }
     if (ws_reader_is_idle(reader)) {
         return;
     }
-    struct conn_input *input = conn_input_get(conns, index);
-    if (input == NULL) {
-        ws_reader_drop(reader, conns->arena);
-        conn_violate(conns, index, fault_get(FAULT_out_of_memory));
+    struct conn *conn = conn_at(conns, index);
+    bool is_wanted = conn->state == CONN_OPEN || conn->state == CONN_CLOSING;
+    struct conn_input *input = is_wanted ? conn_input_get(conns, index) : NULL;
+    if (input != NULL) {
+        input->reader = *reader;
+        memset(reader, 0, sizeof *reader);
         return;
     }
-    input->reader = *reader;
+    ws_reader_drop(reader, conns->arena);
+    if (is_wanted) {
+        conn_violate(conns, index, fault_get(FAULT_out_of_memory));
+    }
 }
 
 struct conn_event conn_feed_frames(struct conns *conns, uint32_t index, struct span_mut *bytes) {
@@ -130,21 +129,17 @@ struct conn_event conn_feed_frames(struct conns *conns, uint32_t index, struct s
     const struct ws_reader_rules *rules = &conn_settings_of(conns, conn)->reader;
     struct conn_event event = {.kind = CONN_EVENT_NONE};
     struct conn_input *input = conn_input_find(conns, index);
-    struct ws_reader local;
-    struct ws_reader *reader = &local;
-    if (input != NULL) {
-        reader = &input->reader;
-    } else { // between messages: no memory of its own, and usually none is needed afterwards either
-        memset(&local, 0, sizeof local);
-    }
+    // Between messages a connection has no reader of its own: a whole frame never writes the
+    // reader, so all connections share one that is all zero.
+    struct ws_reader *reader = input != NULL ? &input->reader : &conns->idle_reader;
     while (bytes->length > 0 && (conn->state == CONN_OPEN || conn->state == CONN_CLOSING)) {
         struct ws_event frame = ws_reader_feed(reader, bytes, conns->arena, rules);
         if (act(conns, index, &frame, &event) || conn_has(conn, CONN_PAUSED)) {
             break;
         }
     }
-    if (reader == &local) {
-        reader_store(conns, index, &local);
+    if (reader == &conns->idle_reader) {
+        reader_store(conns, index, reader);
     } else {
         conn_input_settle(conns, index);
     }

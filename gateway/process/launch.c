@@ -254,6 +254,10 @@ int process_launch(struct process *process) {
     flight_open();
     signals_open(process_doorbell(process));
     capacity_warn(process, descriptors);
+    if (process->config->engine.zero_copy) {
+        log_event(process->log, LOG_LEVEL_WARN, "no_effect", log_text("key", "engine.zero_copy"),
+                  log_text("text", "not built yet: every send copies"));
+    }
     uint32_t started = 0;
     for (; started < process->worker_count; started++) {
         if (worker_start(process, started, cpu_choose(&allowed, started)) != 0) {

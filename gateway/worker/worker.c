@@ -9,6 +9,7 @@
 
 enum {
     MAILS_TURN_MAX = 256, // entries of other threads handled per turn
+    OTHER_WORK = 16,      // more events than this: fan-outs get the smaller budget
     EVENTS_PUMP =
         64, // completions handled before what they touched is sent: keeps the touched in the cache
     STOPPED_MS = 1000, // a turn that comes this much later than meant: the process was stopped
@@ -52,11 +53,13 @@ static void take_mail(struct worker *worker) {
 static uint32_t take_completions(struct worker *worker) {
     struct link_event event;
     uint32_t count = 0;
+    uint32_t handled = 0;
     // Bounded by io_next: COMPLETIONS_TURN_MAX per ring.
     while (link_next(&worker->clients.link, &event)) {
         clients_on_event(&worker->clients, &event);
-        count++;
-        if (count % EVENTS_PUMP == 0) {
+        handled++;
+        count += event.kind != LINK_EVENT_SENT; // a fan-out's own sends are not other work
+        if (handled % EVENTS_PUMP == 0) {
             clients_pump(&worker->clients);
         }
     }
@@ -123,7 +126,7 @@ int worker_turn(struct worker *worker, uint64_t now_us) {
     link_turn_begin(&worker->clients.link, now_ms);
     counter_add(&worker->counters, COUNTER_turns, 1);
 
-    worker->was_busy = take_completions(worker) > EVENTS_PUMP;
+    worker->was_busy = take_completions(worker) > OTHER_WORK;
     take_mail(worker);
     expire(worker, now_ms, before_ms);
     worker_drain_step(worker);
