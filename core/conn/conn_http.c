@@ -32,8 +32,10 @@ static bool block_append(struct arena *arena, uint32_t *block, uint32_t headroom
 }
 
 static void advance(struct span_mut *bytes, uint32_t count) {
-    bytes->data += count;
-    bytes->length -= count;
+    if (count > 0) { // nothing may be at NULL
+        bytes->data += count;
+        bytes->length -= count;
+    }
 }
 
 // Whether part of this request is still to be read.
