@@ -6,6 +6,11 @@
 #include "core/ws/reader.h"
 #include "gateway/bus/internal.h"
 
+enum {
+    HOME_MAILS_MAX = 256, // joins, leaves and publishes that one bus_next does: a home that many
+                          // publish to has a turn that ends
+};
+
 uint64_t bus_shared_bytes(uint32_t worker_count) {
     uint64_t threads = worker_count + 1;
     return sizeof(struct bus_shared) +
@@ -166,14 +171,20 @@ bool bus_is_backed_up(const struct bus *bus, uint32_t target) {
     return bus->backlogs[target].first != 0;
 }
 
+bool bus_fits(const struct bus *bus, uint32_t target, struct span name, struct span body) {
+    uint64_t waiting = bus->backlogs[target].bytes;
+    uint64_t size = sizeof(struct bus_job) + name.length + body.length;
+    return waiting == 0 || waiting + arena_rounded_bytes(size) <= bus->backlog_bytes_max;
+}
+
 bool bus_publish(struct bus *bus, const struct bus_publication *publication) {
     uint32_t target = bus_home(bus, publication->name);
     struct mail mail = {
         .kind = MAIL_PUBLISH,
         .opcode = publication->opcode,
         .words = {publication->except, publication->receipt_token, publication->body.length}};
-    bool fits = bus->backlogs[target].bytes + publication->body.length <= bus->backlog_bytes_max;
-    if (!fits || !bus_send(bus, target, &mail, publication->name, publication->body)) {
+    if (!bus_fits(bus, target, publication->name, publication->body) ||
+        !bus_send(bus, target, &mail, publication->name, publication->body)) {
         counter_add(bus->counters, COUNTER_dropped_mailbox, 1);
         return false;
     }
@@ -230,9 +241,19 @@ void bus_awake(struct bus *bus) {
     atomic_store_explicit(&bus->shared->endpoints[bus->self].is_asleep, 0, memory_order_relaxed);
 }
 
+// A publisher that waits for a receipt is told that there was no memory for its body.
+static void refused_answer(struct bus *bus, uint32_t source) {
+    const struct bus_assembly *assembly = &bus->assemblies[source];
+    if (assembly->mail.kind == MAIL_PUBLISH && assembly->mail.words[1] != 0) {
+        struct mail receipt = {.kind = MAIL_RECEIPT, .words = {assembly->mail.words[1], 0, 1}};
+        struct span name = span_make(assembly->name, assembly->mail.name_bytes);
+        bus_send(bus, source, &receipt, name, span_empty());
+    }
+}
+
 // One piece of a body. True: the body is complete, in the assembly.
-static bool assemble(struct bus *bus, struct bus_assembly *assembly, const struct mail *mail,
-                     struct span bytes) {
+static bool assemble(struct bus *bus, uint32_t source, const struct mail *mail, struct span bytes) {
+    struct bus_assembly *assembly = &bus->assemblies[source];
     if (!assembly->is_active) {
         assembly->is_active = true;
         assembly->mail = *mail;
@@ -254,6 +275,7 @@ static bool assemble(struct bus *bus, struct bus_assembly *assembly, const struc
     assembly->is_active = false;
     if (assembly->is_refused) {
         counter_add(bus->counters, COUNTER_dropped_mailbox, 1);
+        refused_answer(bus, source);
         return false;
     }
     return true;
@@ -305,7 +327,7 @@ static bool source_next(struct bus *bus, uint32_t source, struct bus_event *even
         event->body = span_from(bytes, mail.name_bytes);
         return true;
     }
-    if (!assemble(bus, assembly, &mail, bytes)) {
+    if (!assemble(bus, source, &mail, bytes)) {
         return false;
     }
     bus->lent_block = assembly->block;
@@ -320,8 +342,9 @@ static bool source_next(struct bus *bus, uint32_t source, struct bus_event *even
 bool bus_next(struct bus *bus, struct bus_event *event) {
     lent_end(bus);
     uint32_t idle = 0;
-    // Bounded by what the mailboxes hold: each pass takes one entry or finds a source empty.
-    while (idle < bus->shared->thread_count) {
+    uint32_t done = 0;
+    // Each pass takes one entry or finds a source empty.
+    while (idle < bus->shared->thread_count && done < HOME_MAILS_MAX) {
         uint32_t source = bus->turn_source;
         bus->turn_source = (source + 1) % bus->shared->thread_count;
         bool is_complete = source_next(bus, source, event);
@@ -329,6 +352,7 @@ bool bus_next(struct bus *bus, struct bus_event *event) {
         if (is_complete && route_mail(bus, event)) {
             return true;
         }
+        done += bus->holds_entry;
         lent_end(bus);
     }
     return false;

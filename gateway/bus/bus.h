@@ -22,7 +22,8 @@ enum mail_kind {
     MAIL_JOINED,  // back: words[0] = token
     MAIL_PUBLISH, // to the home: words[0] = except, words[1] = receipt token (0: none wanted),
                   // words[2] = body bytes in all
-    MAIL_RECEIPT, // back: words[0] = token, words[1] = subscribers on this node
+    MAIL_RECEIPT, // back: words[0] = token, words[1] = subscribers on this node, words[2] = 1 when
+                  // the home had no memory for the body
     MAIL_DELIVER, // home to a worker with subscribers: words[0] = except (0 unless that worker's),
                   // words[1] = epoch, words[2] = body bytes in all, words[3] = offset
     MAIL_CALL, // control to worker, meaning in gateway/worker/call.h; words[2] = body bytes in all
@@ -82,6 +83,7 @@ struct home_channel { // 64 bytes, pooled: exists while somebody on this node su
     uint32_t name_block;
     uint8_t name_bytes;
 };
+static_assert(sizeof(struct home_channel) <= 64, "pool element");
 
 struct bus {
     struct bus_shared *shared;
@@ -134,8 +136,8 @@ struct bus_publication {
     uint64_t except;        // subscriber + 1 | generation << 32 that must not get it, or 0
     uint64_t receipt_token; // other than 0: a RECEIPT event comes back
 };
-// False: dropped (no memory, or the backlog to the home is over its bound), counted in
-// dropped_mailbox.
+// False: dropped (no memory, or the backlog to the home would be over its bound: an empty one takes
+// any), counted in dropped_mailbox.
 bool bus_publish(struct bus *bus, const struct bus_publication *publication);
 // Whether mail to that thread has to wait: publishers that feed it should not be read.
 bool bus_is_backed_up(const struct bus *bus, uint32_t target);
@@ -144,7 +146,7 @@ bool bus_send(struct bus *bus, uint32_t target, const struct mail *mail, struct 
               struct span body);
 
 // The next mail for the owner; what concerns the home is done inside. The caller bounds how many it
-// takes per turn. False: none now.
+// takes per turn. False: none, or enough of the home's work for one turn (bus_sleep knows).
 bool bus_next(struct bus *bus, struct bus_event *event);
 void bus_block_take(struct bus *bus); // the owner keeps the last event's block
 // Sends on what waits, and rings those who have new mail and sleep. Once per turn.

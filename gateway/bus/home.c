@@ -102,7 +102,8 @@ void home_on_publish(struct bus *bus, uint32_t source, const struct mail *mail, 
         for (uint64_t workers = home->workers; workers != 0; workers &= workers - 1) {
             uint32_t target = (uint32_t)__builtin_ctzll(workers);
             deliver.words[0] = target == source ? mail->words[0] : 0;
-            if (!bus_send(bus, target, &deliver, name, body)) {
+            if (!bus_fits(bus, target, name, body) ||
+                !bus_send(bus, target, &deliver, name, body)) {
                 counter_add(bus->counters, COUNTER_dropped_mailbox, 1);
             }
         }

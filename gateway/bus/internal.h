@@ -9,6 +9,10 @@ void home_on_leave(struct bus *bus, uint32_t source, const struct mail *mail, st
 void home_on_publish(struct bus *bus, uint32_t source, const struct mail *mail, struct span name,
                      struct span body);
 
+// Whether a message may be added to what waits for that thread: a backlog over its bound drops
+// whole messages for it.
+bool bus_fits(const struct bus *bus, uint32_t target, struct span name, struct span body);
+
 static inline struct mailbox *bus_mailbox(const struct bus *bus, uint32_t source, uint32_t target) {
     return &bus->shared->mailboxes[source * bus->shared->thread_count + target];
 }

@@ -412,12 +412,16 @@ static void post_answer(struct stream *stream, uint32_t index, const struct bus_
 
 void stream_on_receipt(struct stream *stream, uint32_t index, const struct bus_event *event) {
     struct conn *conn = conn_at(stream->conns, index);
-    if (conn->state == CONN_REPLY) {
+    bool is_refused = event->mail.words[2] != 0;
+    if (conn->state == CONN_REPLY && is_refused) {
+        post_refuse(stream, index, FAULT_out_of_memory);
+    } else if (conn->state == CONN_REPLY) {
         post_answer(stream, index, event);
     } else if (conn->state == CONN_OPEN && conn_has(conn, CONN_ENVELOPE)) {
-        struct envelope_answer answer = {.key = "published",
+        struct envelope_answer answer = {.key = is_refused ? "error" : "published",
+                                         .error = "overloaded",
                                          .channel = event->name,
-                                         .has_count = true,
+                                         .has_count = !is_refused,
                                          .count = event->mail.words[1]};
         envelope_answer(stream, index, &answer);
     }
