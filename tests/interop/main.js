@@ -1,0 +1,54 @@
+// Starts what the rows share, and runs them. `run` is the command to type.
+import { Gateway } from "./gateway.js";
+import { options, run } from "./suite.js";
+import { chromiumClient, pythonClient, undiciClient, wsClient } from "./clients.js";
+import { addClosing } from "./rows_closing.js";
+import { addCrowds } from "./rows_crowds.js";
+import { addMessages } from "./rows_messages.js";
+import { addNegotiation } from "./rows_negotiation.js";
+
+const CONFIGURATION = `
+listeners: [{address: "127.0.0.1:{port}"}]
+admin: {address: "127.0.0.1:{admin}"}
+workers: 2
+limits: {connections: 10000, message: 16MiB}
+drain: 1s
+log: {level: debug}
+routes:
+  - {path: /, page: demo}
+  - {path: /echo, echo: {}}
+  - {path: "/chat/{room}", channels: {subscribe: ["chat.{room}"], publish: "chat.{room}"}}
+  - {path: "/others/{room}", channels: {subscribe: ["others.{room}"], publish: "others.{room}", echo_self: false}}
+  - {path: /rooms, channels: {allow: ["room.*"]}}
+  - {path: /versions, echo: {}, subprotocols: [chat.v2, chat.v1]}
+  - {path: /text, echo: {}, messages: text}
+  - {path: /binary, echo: {}, messages: binary}
+  - {path: /small, echo: {}, limits: {message: 1000B}}
+  - {path: /short, echo: {}, limits: {age: 1s}}
+  - {path: /quiet, echo: {}, limits: {idle: 1s}}
+  - {path: /watched, echo: {}, keepalive: {ping: 1s, pong: 900ms}}
+  - {path: /mine, echo: {}, origins: ["http://127.0.0.1:{port}"], origins_required: true}
+  - {path: /strange, echo: {}, origins: ["https://app.example.com"]}
+`;
+
+const chosen = options(process.argv.slice(2));
+if (chosen.list) {
+    [addMessages, addClosing, addNegotiation, addCrowds].forEach((add) => add({ clients: {} }));
+    await run(chosen);
+    process.exit();
+}
+const gateway = await Gateway.start(CONFIGURATION);
+const clients = {
+    ws: await wsClient(),
+    undici: await undiciClient(),
+    python: await pythonClient(),
+    chromium: await chromiumClient(`http://${gateway.address}/`),
+};
+let rooms = 0;
+const world = { gateway, clients, room: () => `r${++rooms}` };
+[addMessages, addClosing, addNegotiation, addCrowds].forEach((add) => add(world));
+await run(chosen, async () => {
+    await Promise.all(Object.values(clients).map((one) => one.close()));
+    const trouble = await gateway.stop();
+    return trouble ? [`the gateway: ${trouble}`] : [];
+});
