@@ -204,7 +204,7 @@ void bus_flush(struct bus *bus) {
     }
     // Sequentially consistent with bus_sleep: either we see that it sleeps, or it sees our mail
     // before it does.
-    atomic_thread_fence(memory_order_seq_cst);
+    __sync_synchronize(); // (the C11 fence does not compile under TSan)
     for (uint32_t target = 0; target < bus->shared->thread_count; target++) {
         struct bus_endpoint *endpoint = &bus->shared->endpoints[target];
         bool has_mail = (rung >> (target % 64) & 1) != 0 && target != bus->self;
@@ -227,7 +227,7 @@ bool bus_has_backlog(const struct bus *bus) {
 
 bool bus_sleep(struct bus *bus) {
     atomic_store_explicit(&bus->shared->endpoints[bus->self].is_asleep, 1, memory_order_relaxed);
-    atomic_thread_fence(memory_order_seq_cst);
+    __sync_synchronize(); // (the C11 fence does not compile under TSan)
     for (uint32_t source = 0; source < bus->shared->thread_count; source++) {
         if (mailbox_has_mail(bus_mailbox(bus, source, bus->self))) {
             bus_awake(bus);
