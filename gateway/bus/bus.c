@@ -226,7 +226,8 @@ bool bus_has_backlog(const struct bus *bus) {
 }
 
 bool bus_sleep(struct bus *bus) {
-    atomic_store_explicit(&bus->shared->endpoints[bus->self].is_asleep, 1, memory_order_relaxed);
+    // release: who finds us asleep also finds the doorbell that bus_endpoint_set stored before.
+    atomic_store_explicit(&bus->shared->endpoints[bus->self].is_asleep, 1, memory_order_release);
     __sync_synchronize(); // (the C11 fence does not compile under TSan)
     for (uint32_t source = 0; source < bus->shared->thread_count; source++) {
         if (mailbox_has_mail(bus_mailbox(bus, source, bus->self))) {
