@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The words of client.js, said by python3-websockets. One JSON call per line in, one JSON answer per line out."""
+"""The words of client.mjs, said by python3-websockets. One JSON call per line in, one JSON answer per line out."""
 
 import asyncio
 import json

@@ -1,7 +1,7 @@
 // One window of Chromium that shows the demo page, and what a person would do and see in it.
 import fs from "node:fs";
 import path from "node:path";
-import { check } from "../interop/suite.js";
+import { check } from "../interop/suite.mjs";
 
 const PATIENCE_MS = 20000;
 

@@ -1,6 +1,6 @@
 // Many clients at once, of one kind and of all kinds, and what they see when the server drains.
-import { check, row } from "./suite.js";
-import { Gateway } from "./gateway.js";
+import { check, row } from "./suite.mjs";
+import { Gateway } from "./gateway.mjs";
 
 const DRAINED = `
 listeners: [{address: "127.0.0.1:{port}"}]

@@ -1,11 +1,11 @@
 // Starts what the rows share, and runs them. `run` is the command to type.
-import { Gateway } from "./gateway.js";
-import { options, run } from "./suite.js";
-import { chromiumClient, pythonClient, undiciClient, wsClient } from "./clients.js";
-import { addClosing } from "./rows_closing.js";
-import { addCrowds } from "./rows_crowds.js";
-import { addMessages } from "./rows_messages.js";
-import { addNegotiation } from "./rows_negotiation.js";
+import { Gateway } from "./gateway.mjs";
+import { options, run } from "./suite.mjs";
+import { chromiumClient, pythonClient, undiciClient, wsClient } from "./clients.mjs";
+import { addClosing } from "./rows_closing.mjs";
+import { addCrowds } from "./rows_crowds.mjs";
+import { addMessages } from "./rows_messages.mjs";
+import { addNegotiation } from "./rows_negotiation.mjs";
 
 const CONFIGURATION = `
 listeners: [{address: "127.0.0.1:{port}"}]

@@ -1,6 +1,6 @@
 // Close codes both ways: the client's own, the operator's, and those that a broken rule brings.
-import { check, row } from "./suite.js";
-import { Gateway } from "./gateway.js";
+import { check, row } from "./suite.mjs";
+import { Gateway } from "./gateway.mjs";
 
 const LONGEST = "ü".repeat(61) + "!"; // 123 bytes
 

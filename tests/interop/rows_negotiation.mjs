@@ -1,6 +1,6 @@
 // What is agreed before the first message: subprotocol, extensions, Origin, refusals; and the envelope on top.
 import { request } from "undici";
-import { check, fails, row } from "./suite.js";
+import { check, fails, row } from "./suite.mjs";
 
 export function addNegotiation(world) {
     for (const name of Object.keys(world.clients)) {

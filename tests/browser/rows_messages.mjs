@@ -1,7 +1,7 @@
 // Messages of 0 B to 16 MiB from a page of Chromium and back, checked where they were made.
 import fs from "node:fs";
-import { check, row } from "../interop/suite.js";
-import { Gateway } from "../interop/gateway.js";
+import { check, row } from "../interop/suite.mjs";
+import { Gateway } from "../interop/gateway.mjs";
 
 const KiB = 1024, MiB = 1024 * KiB;
 const SIZES = [0, 1, 125, 126, 65535, 65536, MiB, 16 * MiB];
@@ -16,7 +16,7 @@ routes:
   - {path: /echo, echo: {}}
   - {path: "/chat/{room}", channels: {subscribe: ["chat.{room}"], publish: "chat.{room}"}}
 `;
-const CLIENT = new URL("../interop/client.js", import.meta.url);
+const CLIENT = new URL("../interop/client.mjs", import.meta.url);
 
 export function addMessages(world) {
     for (const kind of ["text", "binary"]) {

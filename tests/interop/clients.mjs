@@ -1,12 +1,12 @@
-// The clients, each as a function call(word, ...arguments); client.js says what the words are.
+// The clients, each as a function call(word, ...arguments); client.mjs says what the words are.
 import { spawn } from "node:child_process";
 import fs from "node:fs";
 import readline from "node:readline";
 import { fileURLToPath } from "node:url";
 import { WebSocket as UndiciWebSocket } from "undici";
 import WebSocket from "ws";
-import { launchChromium } from "./chromium.js";
-import "./client.js";
+import { launchChromium } from "./chromium.mjs";
+import "./client.mjs";
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const PATIENCE_MS = 40000;
@@ -58,7 +58,7 @@ export async function chromiumClient(pageUrl) {
     const { browser, close } = await launchChromium();
     const page = await browser.newPage();
     await page.goto(pageUrl);
-    await page.evaluate(fs.readFileSync(here("client.js"), "utf8"));
+    await page.evaluate(fs.readFileSync(here("client.mjs"), "utf8"));
     await page.evaluate((patience) => {
         globalThis.words = globalThis.interopClient(WebSocket, patience);
     }, PATIENCE_MS);

@@ -1,8 +1,8 @@
-// Rows about the demo page (rows_page.js) and about messages from Chromium (rows_messages.js).
-import { launchChromium } from "../interop/chromium.js";
-import { options, run } from "../interop/suite.js";
-import { addMessages } from "./rows_messages.js";
-import { addPage } from "./rows_page.js";
+// Rows about the demo page (rows_page.mjs) and about messages from Chromium (rows_messages.mjs).
+import { launchChromium } from "../interop/chromium.mjs";
+import { options, run } from "../interop/suite.mjs";
+import { addMessages } from "./rows_messages.mjs";
+import { addPage } from "./rows_page.mjs";
 
 const chosen = options(process.argv.slice(2));
 const world = {};

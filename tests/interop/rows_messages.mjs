@@ -1,5 +1,5 @@
 // Messages of every size, text and binary, both ways: on an echo, on a channel, whole and in fragments, with pings between.
-import { check, row } from "./suite.js";
+import { check, row } from "./suite.mjs";
 
 const KiB = 1024, MiB = 1024 * KiB;
 const SIZES = [0, 1, 125, 126, 65535, 65536, MiB, 16 * MiB];
