@@ -207,6 +207,13 @@ void admission_route_leave(_Atomic uint32_t *open) {
     check(before > 0);
 }
 
+// What the rate grants in one window: the parts of ten windows come to exactly a second's.
+static uint32_t window_share(uint32_t rate, uint32_t window) {
+    enum { WINDOWS = 1000 / TOKEN_WINDOW_MS };
+    uint64_t part = window % WINDOWS;
+    return (uint32_t)((part + 1) * rate / WINDOWS - part * rate / WINDOWS);
+}
+
 bool admission_token_take(struct admission *admission, struct admission_tokens *tokens,
                           uint64_t now_ms) {
     uint32_t rate =
@@ -222,20 +229,23 @@ bool admission_token_take(struct admission *admission, struct admission_tokens *
         tokens->left--;
         return true;
     }
-    uint32_t share = rate / (1000 / TOKEN_WINDOW_MS);
-    share = share == 0 ? 1 : share;
-    uint32_t slice =
-        share / 8 < 1 ? 1 : (share / 8 > TOKEN_SLICE_MAX ? TOKEN_SLICE_MAX : share / 8);
     uint64_t now = atomic_load_explicit(&admission->shared.window, memory_order_relaxed);
     uint64_t next;
     uint32_t granted;
     do {
-        uint32_t taken = (uint32_t)(now >> 32) == window ? (uint32_t)now : 0;
+        // Another worker may be a turn ahead: then its window counts, so that none is granted
+        // twice.
+        bool is_ahead = (int32_t)((uint32_t)(now >> 32) - window) > 0;
+        uint32_t counted = is_ahead ? (uint32_t)(now >> 32) : window;
+        uint32_t share = window_share(rate, counted);
+        uint32_t slice = share / 8 < 1 ? 1 : share / 8;
+        slice = slice > TOKEN_SLICE_MAX ? TOKEN_SLICE_MAX : slice;
+        uint32_t taken = (uint32_t)(now >> 32) == counted ? (uint32_t)now : 0;
         if (taken >= share) {
             return false;
         }
         granted = share - taken < slice ? share - taken : slice;
-        next = (uint64_t)window << 32 | (taken + granted);
+        next = (uint64_t)counted << 32 | (taken + granted);
     } while (!atomic_compare_exchange_weak_explicit(&admission->shared.window, &now, next,
                                                     memory_order_relaxed, memory_order_relaxed));
     tokens->left = granted - 1;
