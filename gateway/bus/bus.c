@@ -55,6 +55,10 @@ uint32_t bus_home(const struct bus *bus, struct span name) {
     for (uint32_t i = 0; i < name.length; i++) {
         hash = (hash ^ name.data[i]) * 16777619u;
     }
+    // MurmurHash3's finisher: else names that differ in their last letter only have one home.
+    hash = (hash ^ hash >> 16) * 0x85ebca6bu;
+    hash = (hash ^ hash >> 13) * 0xc2b2ae35u;
+    hash ^= hash >> 16;
     return (uint32_t)(((uint64_t)hash * bus->shared->worker_count) >> 32);
 }
 
@@ -157,13 +161,18 @@ bool bus_send(struct bus *bus, uint32_t target, const struct mail *mail, struct 
     return true;
 }
 
-void bus_join(struct bus *bus, struct span name, bool is_first, uint64_t token) {
+bool bus_join(struct bus *bus, struct span name, bool is_first, uint64_t token) {
     struct mail mail = {.kind = MAIL_JOIN, .words = {token, is_first}};
-    bus_send(bus, bus_home(bus, name), &mail, name, span_empty());
+    return bus_send(bus, bus_home(bus, name), &mail, name, span_empty());
 }
 
 void bus_leave(struct bus *bus, struct span name, bool is_last) {
     struct mail mail = {.kind = MAIL_LEAVE, .words = {0, is_last}};
+    bus_send(bus, bus_home(bus, name), &mail, name, span_empty());
+}
+
+void bus_leave_refused(struct bus *bus, struct span name, bool is_last) {
+    struct mail mail = {.kind = MAIL_LEAVE, .words = {1, is_last}};
     bus_send(bus, bus_home(bus, name), &mail, name, span_empty());
 }
 

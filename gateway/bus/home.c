@@ -75,14 +75,16 @@ void home_on_join(struct bus *bus, uint32_t source, const struct mail *mail, str
 void home_on_leave(struct bus *bus, uint32_t source, const struct mail *mail, struct span name) {
     uint32_t index = table_find(&bus->names, name, table_hash(&bus->names, name));
     if (index == 0) {
-        return; // its join was refused
+        return; // its join was refused, and nobody else's was taken
     }
     struct home_channel *home = home_at(bus, index);
     if (mail->words[1] != 0) {
         home->workers &= ~(UINT64_C(1) << source);
     }
-    home->subscribers -= home->subscribers > 0;
-    if (home->subscribers == 0) {
+    bool was_counted = mail->words[0] == 0;
+    home->subscribers -= was_counted && home->subscribers > 0;
+    if (home->workers ==
+        0) { // the bits decide, the count only informs: a worker knows its own best
         home_close(bus, index);
     }
 }

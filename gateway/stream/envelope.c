@@ -160,13 +160,27 @@ static bool is_permitted(struct stream *stream, uint32_t index, struct span name
     return true;
 }
 
+static bool is_subscribed(const struct stream *stream, uint32_t index, struct span name) {
+    uint32_t channel = hub_channel_find(stream->hub, name);
+    uint32_t at = conn_at(stream->conns, index)->subscriptions;
+    while (channel != 0 && at != 0) { // bounded by limits.channels
+        const struct hub_subscription *subscription = pool_at(stream->hub->subscriptions, at);
+        if (subscription->channel == channel) {
+            return true;
+        }
+        at = subscription->owner_next;
+    }
+    return false;
+}
+
 static void on_subscribe(struct stream *stream, uint32_t index, struct span name) {
     if (!is_permitted(stream, index, name)) {
         return;
     }
     const struct conn *conn = conn_at(stream->conns, index);
     uint32_t limit = stream_route(stream, index)->limits.channels;
-    if (hub_subscription_count(stream->hub, conn->subscriptions) >= limit) {
+    if (!is_subscribed(stream, index, name) &&
+        hub_subscription_count(stream->hub, conn->subscriptions) >= limit) {
         error_answer(stream, index, "too many channels", name);
         return;
     }

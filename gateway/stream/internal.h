@@ -30,6 +30,8 @@ void stream_on_joined(struct stream *stream, uint32_t index, const struct bus_ev
 // Joins one channel; its home's answer comes as JOINED. False: no memory (nothing changed), or
 // subscribed already (*is_already).
 bool stream_join(struct stream *stream, uint32_t index, struct span name, bool *is_already);
+// Its home has refused that join.
+void stream_join_undo(struct stream *stream, uint32_t index, struct span name);
 void stream_leave_all(struct stream *stream, uint32_t index);
 // Stops reading this publisher until mail to `target` flows again.
 void stream_pause_for(struct stream *stream, uint32_t index, uint32_t target);

@@ -172,8 +172,19 @@ bool stream_join(struct stream *stream, uint32_t index, struct span name, bool *
     if (result == HUB_ALREADY || result == HUB_REFUSED) {
         return false;
     }
-    bus_join(stream->bus, name, result == HUB_JOINED_FIRST, stream_token(stream, index));
+    if (!bus_join(stream->bus, name, result == HUB_JOINED_FIRST, stream_token(stream, index))) {
+        hub_leave(stream->hub, name, &conn->subscriptions); // its home never heard of it
+        return false;
+    }
     return true;
+}
+
+void stream_join_undo(struct stream *stream, uint32_t index, struct span name) {
+    struct conn *conn = conn_at(stream->conns, index);
+    enum hub_leave_result result = hub_leave(stream->hub, name, &conn->subscriptions);
+    if (result != HUB_ABSENT) {
+        bus_leave_refused(stream->bus, name, result == HUB_LEFT_LAST);
+    }
 }
 
 void stream_leave_all(struct stream *stream, uint32_t index) {

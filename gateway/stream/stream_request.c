@@ -160,6 +160,8 @@ static void handshake_refuse(struct stream *stream, uint32_t index, const struct
     stream_leave_all(stream, index);
     rule_leave(stream, index);
     session_drop(stream, index);
+    // What the homes still answer must not be taken for answers to a further request's joins.
+    conn_at(stream->conns, index)->outbox.owner_bits &= (uint16_t)~CONN_KEEP_ALIVE;
     stream_refuse(stream, index, (enum fault_id)fault->id, NULL, span_empty());
 }
 
@@ -234,6 +236,9 @@ static void channels_upgrade(struct stream *stream, uint32_t index, const struct
 void stream_on_joined(struct stream *stream, uint32_t index, const struct bus_event *event) {
     struct conn *conn = conn_at(stream->conns, index);
     bool is_refused = event->mail.words[1] == 0;
+    if (is_refused) {
+        stream_join_undo(stream, index, event->name);
+    }
     struct stream_session *session = session_find(stream, index);
     if (conn->state == CONN_VERDICT && session != NULL && session->pending > 0) {
         session->is_refused = session->is_refused || is_refused;

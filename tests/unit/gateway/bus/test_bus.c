@@ -18,6 +18,18 @@ Test(bus, every_thread_agrees_on_the_home_and_homes_are_spread) {
     bus_test_close(test);
 }
 
+Test(bus, names_that_differ_in_their_last_letter_are_spread) {
+    struct bus_test *test = bus_test_open();
+    uint32_t count = 0;
+    for (char letter = 'a'; letter <= 'z'; letter++) {
+        char text[] = {'c', 'h', 'a', 't', '.', letter, 0};
+        count += bus_home(bus_of(test, 0), span_text(text));
+    }
+    cr_assert_geq(count, 7);
+    cr_assert_leq(count, 19);
+    bus_test_close(test);
+}
+
 Test(bus, a_join_is_answered_once_the_home_passes_messages_on) {
     struct bus_test *test = bus_test_open();
     char text[32];
