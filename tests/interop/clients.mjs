@@ -49,6 +49,8 @@ export async function wsClient() {
         await Promise.all(pongs);
     };
     words.sayInvalid = async (number) => socketOf(number).send(Buffer.from([0xff]), { binary: false });
+    words.begin = async (number, size) => socketOf(number).send(new Uint8Array(size), { fin: false });
+    words.vanish = async (number) => socketOf(number).terminate();
     words.pause = async (number) => socketOf(number).pause();
     words.resume = async (number) => socketOf(number).resume();
     return inProcess(words);

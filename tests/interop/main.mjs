@@ -4,6 +4,7 @@ import { options, run } from "./suite.mjs";
 import { chromiumClient, pythonClient, undiciClient, wsClient } from "./clients.mjs";
 import { addClosing } from "./rows_closing.mjs";
 import { addCrowds } from "./rows_crowds.mjs";
+import { addHttp } from "./rows_http.mjs";
 import { addMessages } from "./rows_messages.mjs";
 import { addNegotiation } from "./rows_negotiation.mjs";
 
@@ -31,13 +32,34 @@ routes:
   - {path: /strange, echo: {}, origins: ["https://app.example.com"]}
 `;
 
+// What the gateway holds for clients.
+async function held(gateway) {
+    const names = ["connections", "channels", "subscriptions", "queue_bytes", "backlog_bytes", "payload_bytes"];
+    const values = await Promise.all(names.map((name) => gateway.metric(`holdfast_${name}`)));
+    return names.map((name, i) => `${name} ${values[i]}`).join(", ");
+}
+
+// Text when it still holds more than `before`, some seconds after everybody left.
+async function leftOver(gateway, before) {
+    for (let i = 0; i < 100; i++) {
+        const now = await held(gateway).catch(() => before); // it has died, which is told elsewhere
+        if (now === before) {
+            return "";
+        }
+        await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    return `${await held(gateway)}; at first ${before}`;
+}
+
+const ALL = [addMessages, addClosing, addNegotiation, addHttp, addCrowds];
 const chosen = options(process.argv.slice(2));
 if (chosen.list) {
-    [addMessages, addClosing, addNegotiation, addCrowds].forEach((add) => add({ clients: {} }));
+    ALL.forEach((add) => add({ clients: {} }));
     await run(chosen);
     process.exit();
 }
 const gateway = await Gateway.start(CONFIGURATION);
+const before = await held(gateway);
 const clients = {
     ws: await wsClient(),
     undici: await undiciClient(),
@@ -46,9 +68,10 @@ const clients = {
 };
 let rooms = 0;
 const world = { gateway, clients, room: () => `r${++rooms}` };
-[addMessages, addClosing, addNegotiation, addCrowds].forEach((add) => add(world));
+ALL.forEach((add) => add(world));
 await run(chosen, async () => {
     await Promise.all(Object.values(clients).map((one) => one.close()));
+    const left = await leftOver(gateway, before);
     const trouble = await gateway.stop();
-    return trouble ? [`the gateway: ${trouble}`] : [];
+    return [left && `left when every client had gone: ${left}`, trouble && `the gateway: ${trouble}`].filter(Boolean);
 });

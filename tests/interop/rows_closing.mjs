@@ -38,6 +38,7 @@ export function addClosing(world) {
     }
     if (world.clients.ws) {
         row("ws: text that is not UTF-8 is closed with 1007", () => invalidText(world));
+        row("ws: clients that vanish in the middle of a message, or without reading, leave nothing", () => vanish(world));
         row("ws: a reader that stopped is closed with 1013, and learns it when it reads again", () => slowReader(world));
     }
 }
@@ -111,6 +112,28 @@ async function invalidText({ gateway, clients }) {
     await call("sayInvalid", number);
     const end = await call("closed", number);
     check([end.code, end.clean], [1007, true], "end");
+}
+
+// What they leave is found when the whole run ends.
+async function vanish({ gateway, clients, room }) {
+    const { call } = clients.ws;
+    for (const path of ["/echo", `/chat/${room()}`, "/rooms?envelope=json"]) {
+        for (let i = 0; i < 10; i++) {
+            const { number } = await call("open", gateway.url(path));
+            await call("begin", number, i * 10000);
+            await call("vanish", number);
+            check((await call("closed", number)).code, 1006, "end");
+        }
+    }
+    const url = gateway.url(`/chat/${room()}`);
+    const deaf = (await call("open", url)).number, other = (await call("open", url)).number;
+    await call("pause", deaf);
+    for (let i = 0; i < 3; i++) {
+        await call("send", other, "binary", 4 << 20, i);
+        await call("expect", other, "binary", 4 << 20, i);
+    }
+    await call("vanish", deaf);
+    await call("close", other, 1000, "");
 }
 
 const NARROW = `

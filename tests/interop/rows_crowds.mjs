@@ -22,6 +22,7 @@ export function addCrowds(world) {
     row("all: 50 each, side by side, on one channel each", () =>
         Promise.all(names.map((name) => crowd(world, name, 50))));
     row("all: 30 each are closed with 1012 when the server drains", () => drain(world, 30));
+    row("all: what was on its way comes before the 1012, 4 MiB each", () => drainLarge(world));
     row("all: 200 each are closed with 1012 when the server drains", () => drain(world, 200), { tier: "all" });
 }
 
@@ -45,6 +46,27 @@ async function drain({ clients }, size) {
         for (const end of ends.flat()) {
             check([end.code, end.clean], [1012, true], "end");
         }
+        check(await gateway.ended, 0, "exit status");
+    });
+}
+
+// Each client has one large echo on its way when the server is told to drain.
+async function drainLarge({ clients }) {
+    const all = Object.values(clients);
+    await Gateway.with(DRAINED.replace("connections: 10000", "connections: 10000, message: 16MiB"), async (gateway) => {
+        const numbers = await Promise.all(all.map(async ({ call }) => (await call("open", gateway.url("/echo"))).number));
+        await Promise.all(all.map(({ call }, i) => call("send", numbers[i], "binary", 4 << 20, i)));
+        const deadline = performance.now() + 20000;
+        while ((await gateway.metric("holdfast_messages_in_total")) < all.length && performance.now() < deadline) {
+            await new Promise((resolve) => setTimeout(resolve, 2));
+        }
+        gateway.child.kill("SIGTERM");
+        gateway.child.kill("SIGTERM");
+        await Promise.all(all.map(async ({ call }, i) => {
+            await call("expect", numbers[i], "binary", 4 << 20, i);
+            const end = await call("closed", numbers[i]);
+            check([end.code, end.clean], [1012, true], "end");
+        }));
         check(await gateway.ended, 0, "exit status");
     });
 }
