@@ -66,10 +66,18 @@ void link_receive(struct link *link, link_id id, struct span_mut target) {
     }
 }
 
+static void turn_add(struct link *link, uint8_t ring) {
+    link->starved[ring].turns += link->starved[ring].turns < LINK_TURNS_MAX;
+}
+
+static void buffer_give(struct link *link, uint8_t ring, uint16_t buffer_id) {
+    io_buffer_give(link->io, ring, buffer_id);
+    turn_add(link, ring);
+}
+
 void link_bytes_done(struct link *link, const struct link_event *event) {
     check(event->kind == LINK_EVENT_BYTES);
-    io_buffer_give(link->io, event->ring, event->buffer_id);
-    link->given_count++;
+    buffer_give(link, event->ring, event->buffer_id);
 }
 
 void link_send(struct link *link, link_id id, const struct span *pieces, uint32_t piece_count) {
@@ -142,27 +150,27 @@ static bool closing_step(struct link *link, link_id id, struct link_event *event
 
 static void starve(struct link *link, link_id id) {
     struct link_slot *slot = link_slot_at(link, id);
+    struct link_starved *starved = &link->starved[id >> LINK_RING_SHIFT];
     slot->flags |= LINK_STARVED;
     slot->extra = 0;
-    if (link->starved_first == 0) {
-        link->starved_first = id + 1;
+    if (starved->first == 0) {
+        starved->first = id + 1;
     } else {
-        link_slot_at(link, link->starved_last - 1)->extra = id + 1;
+        link_slot_at(link, starved->last - 1)->extra = id + 1;
     }
-    link->starved_last = id + 1;
+    starved->last = id + 1;
     link->starved_count++;
     counter_add(link->counters, COUNTER_receive_starved, 1);
 }
 
 // Those that found no buffer receive again in the order in which they came, as many as buffers have
-// come back: a queue, not a scramble (pitfall 2).
-static void starved_serve(struct link *link) {
-    uint32_t turns = link->given_count;
-    link->given_count = 0;
-    for (; turns > 0 && link->starved_first != 0; turns--) {
-        link_id id = link->starved_first - 1;
+// come back: a queue, not a scramble (pitfall 2). A turn that is not used is kept: the one that
+// starves may be told so only after the last buffer came back.
+static void starved_serve(struct link *link, struct link_starved *starved) {
+    for (; starved->turns > 0 && starved->first != 0; starved->turns--) {
+        link_id id = starved->first - 1;
         struct link_slot *slot = link_slot_at(link, id);
-        link->starved_first = slot->extra;
+        starved->first = slot->extra;
         link->starved_count--;
         slot->extra = 0;
         slot->flags &= (uint8_t)~LINK_STARVED;
@@ -232,11 +240,13 @@ static bool on_receive(struct link *link, const struct io_completion *completion
     link_id id = link_id_of(completion);
     struct link_slot *slot = link_slot_at(link, id);
     slot->flight &= (uint8_t)~LINK_RECEIVING;
+    if (completion->result <= 0 && completion->result != -ENOBUFS && !completion->has_buffer) {
+        turn_add(link, completion->ring); // it needed no buffer: the next may
+    }
     *event = (struct link_event){.id = id, .owner = slot->owner, .ring = completion->ring};
     if (slot->state != LINK_OPEN) {
         if (completion->has_buffer) {
-            io_buffer_give(link->io, completion->ring, completion->buffer_id);
-            link->given_count++;
+            buffer_give(link, completion->ring, completion->buffer_id);
         }
         on_discarded(link, id, completion);
         return false;
@@ -257,8 +267,7 @@ static bool on_receive(struct link *link, const struct io_completion *completion
         return true;
     }
     if (completion->has_buffer) { // an empty receive may still have taken a buffer
-        io_buffer_give(link->io, completion->ring, completion->buffer_id);
-        link->given_count++;
+        buffer_give(link, completion->ring, completion->buffer_id);
     }
     if (completion->result == -EAGAIN || completion->result == -EINTR) {
         event->kind = LINK_EVENT_READABLE; // an event that came meanwhile counts, otherwise the
@@ -339,8 +348,7 @@ static bool is_stale(struct link *link, const struct io_completion *completion) 
     }
     counter_add(link->counters, COUNTER_completions_stale, 1);
     if (completion->has_buffer) {
-        io_buffer_give(link->io, completion->ring, completion->buffer_id);
-        link->given_count++;
+        buffer_give(link, completion->ring, completion->buffer_id);
     }
     return true;
 }
@@ -395,6 +403,9 @@ bool link_next(struct link *link, struct link_event *event) {
 }
 
 void link_turn_end(struct link *link) {
-    starved_serve(link);
+    uint32_t ring_count = io_ring_count(link->io);
+    for (uint32_t ring = 0; ring < ring_count && link->starved_count > 0; ring++) {
+        starved_serve(link, &link->starved[ring]);
+    }
     link_accept_step(link);
 }

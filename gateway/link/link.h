@@ -5,11 +5,11 @@
 //
 // States of a slot, and what it waits for:
 //
-//   FREE --accept--> OPEN --link_close--> STOPPING --nothing in flight but the poll--> CLOSING -->
-//   FREE
-//                                         reads and throws away what the peer          the poll's
-//                                         end, the cancel has sent until -EAGAIN, unless its and
-//                                         the close are reaped end was seen
+//   FREE --accept--> OPEN --link_close--> STOPPING --> CLOSING --> FREE
+//
+//   STOPPING  nothing in flight but the poll, having read and thrown away what the peer has sent
+//             until -EAGAIN (unless its end was seen)
+//   CLOSING   the poll's end, the cancel and the close to be reaped
 //
 // Accepting uses 16 single accepts per listener, each with its own address storage. An armed
 // multishot accept takes the whole backlog within one turn, before its first completion is seen: it
@@ -92,8 +92,9 @@ struct link_event {
 };
 
 enum {
-    LINK_ACCEPTS = 16
-}; // armed per listener: enough that a storm finds one waiting (decision 1)
+    LINK_ACCEPTS = 16,    // armed per listener: enough that a storm finds one waiting (decision 1)
+    LINK_TURNS_MAX = 256, // remembered: a few of the first in a long queue may ask in vain
+};
 
 struct link_accept {
     struct io_peer peer; // the kernel's while armed
@@ -106,6 +107,12 @@ struct link_listener {
     int io_listener;
     bool is_unix;
     struct link_accept accepts[LINK_ACCEPTS];
+};
+
+struct link_starved {     // of one ring: its buffers serve nobody else
+    uint32_t first, last; // id + 1
+    uint32_t turns;       // receives that may find a buffer: as many as came back, at most
+                          // LINK_TURNS_MAX
 };
 
 struct link {
@@ -122,9 +129,8 @@ struct link {
     bool is_accept_held;  // by the owner: overload or drain
     struct link_listener listeners[LISTENERS_MAX];
     uint32_t listener_count;
-    uint32_t starved_first, starved_last; // id + 1
-    uint32_t starved_count;
-    uint32_t given_count; // buffers given back since the starved were last served
+    struct link_starved starved[RINGS_MAX];
+    uint32_t starved_count; // of all rings
     struct counters *counters;
     struct trace *trace;
     uint64_t now_ms;

@@ -103,9 +103,8 @@ static void give_back(struct worker *worker, uint64_t now_ms) {
 }
 
 static uint32_t wait_choose(struct worker *worker, uint64_t now_ms) {
-    bool has_work = hub_has_work(&worker->hub) || worker->drain_cursor != 0 ||
-                    worker->clients.link.starved_count > 0;
-    if (has_work) {
+    // Receives that starve are no work: their turn comes with a completion.
+    if (hub_has_work(&worker->hub) || worker->drain_cursor != 0) {
         return 0;
     }
     uint32_t wait_ms = wheel_wait_ms(&worker->clients.conns.wheel, now_ms);
