@@ -56,14 +56,28 @@ static void receive_issue(struct link *link, link_id id, struct span_mut target)
     io_receive(link->io, link_handle(link, id), target);
 }
 
+static bool may_receive(const struct link_slot *slot) {
+    return slot->state == LINK_OPEN && (slot->flight & LINK_RECEIVING) == 0 &&
+           (slot->flags & LINK_READABLE_SEEN) != 0 &&
+           (slot->flags & (LINK_END_SEEN | LINK_STARVED)) == 0;
+}
+
 void link_receive(struct link *link, link_id id, struct span_mut target) {
-    struct link_slot *slot = link_slot_at(link, id);
-    bool has_more = (slot->flags & LINK_READABLE_SEEN) != 0;
-    bool may_receive = slot->state == LINK_OPEN && (slot->flight & LINK_RECEIVING) == 0 &&
-                       (slot->flags & (LINK_END_SEEN | LINK_STARVED)) == 0;
-    if (has_more && may_receive) {
+    if (may_receive(link_slot_at(link, id))) {
         receive_issue(link, id, target);
     }
+}
+
+bool link_receive_lent(struct link *link, link_id id, struct span_mut memory, uint32_t token) {
+    struct link_slot *slot = link_slot_at(link, id);
+    check(token != 0 && memory.length > 0);
+    if (!may_receive(slot)) {
+        return false;
+    }
+    slot->flags |= LINK_LENT;
+    slot->extra = token;
+    receive_issue(link, id, memory);
+    return true;
 }
 
 static void turn_add(struct link *link, uint8_t ring) {
@@ -102,7 +116,7 @@ void link_close(struct link *link, link_id id) {
     if ((slot->flags & LINK_END_SEEN) == 0) {
         slot->flags |= LINK_DISCARDS; // unread bytes would turn our last ones into a reset
     }
-    if ((slot->flags & LINK_STARVED) == 0) {
+    if ((slot->flags & (LINK_STARVED | LINK_LENT)) == 0) {
         slot->extra = 0;
     }
     if ((slot->flight & LINK_SENDING) != 0 && (slot->flight & LINK_SEND_CANCELLING) == 0) {
@@ -235,6 +249,17 @@ static void on_discarded(struct link *link, link_id id, const struct io_completi
     link_stop_step(link, id);
 }
 
+// The token of the receive that ended, if its memory was lent.
+static uint32_t lent_take(struct link_slot *slot) {
+    if ((slot->flags & LINK_LENT) == 0) {
+        return 0;
+    }
+    uint32_t token = slot->extra;
+    slot->flags &= (uint8_t)~LINK_LENT;
+    slot->extra = 0;
+    return token;
+}
+
 static bool on_receive(struct link *link, const struct io_completion *completion,
                        struct link_event *event) {
     link_id id = link_id_of(completion);
@@ -243,13 +268,15 @@ static bool on_receive(struct link *link, const struct io_completion *completion
     if (completion->result <= 0 && completion->result != -ENOBUFS && !completion->has_buffer) {
         turn_add(link, completion->ring); // it needed no buffer: the next may
     }
-    *event = (struct link_event){.id = id, .owner = slot->owner, .ring = completion->ring};
+    *event = (struct link_event){
+        .id = id, .owner = slot->owner, .token = lent_take(slot), .ring = completion->ring};
     if (slot->state != LINK_OPEN) {
         if (completion->has_buffer) {
             buffer_give(link, completion->ring, completion->buffer_id);
         }
+        event->kind = LINK_EVENT_RETURNED;
         on_discarded(link, id, completion);
-        return false;
+        return event->token != 0;
     }
     // A reset that came with the bytes in one event gives no second one, and is no content either.
     bool is_end_due = completion->result > 0 && (slot->flags & LINK_HANGUP) != 0;
@@ -272,7 +299,7 @@ static bool on_receive(struct link *link, const struct io_completion *completion
     if (completion->result == -EAGAIN || completion->result == -EINTR) {
         event->kind = LINK_EVENT_READABLE; // an event that came meanwhile counts, otherwise the
                                            // next poll event
-        return (slot->flags & LINK_READABLE_SEEN) != 0;
+        return event->token != 0 || (slot->flags & LINK_READABLE_SEEN) != 0;
     }
     if (completion->result == -ENOBUFS) {
         if (io_buffers_grow(link->io, completion->ring)) {

@@ -50,11 +50,12 @@ enum link_flag {
     LINK_DISCARDS = 1 << 3, // STOPPING: what arrives is thrown away
     LINK_OWNED = 1 << 4,    // the owner has it: it gets a CLOSED event
     LINK_HANGUP = 1 << 5,   // the peer's end or reset was polled: bytes before it are not the last
+    LINK_LENT = 1 << 6,     // a receive into lent memory is in flight: `extra` is its token
 };
 
 struct link_slot {
     uint32_t owner;      // the owner's index
-    uint32_t extra;      // starved: next in the list + 1; STOPPING: bytes thrown away
+    uint32_t extra;      // starved: next in the list + 1; lent: token; STOPPING: bytes thrown away
     uint16_t generation; // of this life, in every completion
     uint16_t listener;   // which listener it came from
     uint8_t state;       // enum link_state
@@ -70,6 +71,7 @@ enum link_event_kind {
     LINK_EVENT_BYTES,    // data from a receive buffer: work on it, then link_bytes_done; the owner
                          // then asks for more by link_receive
     LINK_EVENT_TARGET,   // `bytes` were received into the owner's target
+    LINK_EVENT_RETURNED, // lent memory comes back from a socket that is being closed
     LINK_EVENT_END,      // the peer ended its side
     LINK_EVENT_ERROR,    // receive or send failed: error is -errno; the owner closes
     LINK_EVENT_SENT,     // the send ended: `bytes` went out; error is 0 or -errno
@@ -83,6 +85,7 @@ struct link_event {
     link_id id;
     uint32_t owner;
     uint32_t bytes;
+    uint32_t token; // of link_receive_lent: the memory is the owner's again, whatever the kind is
     int32_t error;
     uint32_t listener;      // ACCEPTED: listener number
     struct address address; // ACCEPTED
@@ -162,6 +165,10 @@ void link_own(struct link *link, link_id id, uint32_t owner);
 // into the target, or (length 0) into a buffer. An event that came while the owner did not read is
 // remembered, so that calling this when it reads again is enough.
 void link_receive(struct link *link, link_id id, struct span_mut target);
+// The same into memory that the owner lends for this one receive, e.g. larger than a buffer of the
+// ring. False: nothing was issued (nothing is there, or one is in flight) and nothing is lent.
+// Otherwise one event will carry `token` (not 0), the last one at the latest before CLOSED.
+bool link_receive_lent(struct link *link, link_id id, struct span_mut memory, uint32_t token);
 void link_bytes_done(struct link *link, const struct link_event *event);
 // One send at a time: check. The spans stay the kernel's until the SENT event.
 void link_send(struct link *link, link_id id, const struct span *pieces, uint32_t piece_count);

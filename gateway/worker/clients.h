@@ -29,6 +29,7 @@ struct clients {
     uint32_t *links;           // link_id by connection index
     struct address *addresses; // by connection index
     uint32_t index_peak;       // largest index ever opened
+    uint32_t lent_count;       // receives into lent memory in flight
     uint32_t pieces_sent;      // sends since the turn began
 };
 
