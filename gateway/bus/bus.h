@@ -18,7 +18,7 @@ enum mail_kind {
     MAIL_NONE,
     MAIL_JOIN,    // to the home: words[0] = token of the answer (0: none wanted), words[1] = 1 when
                   // this worker had no subscriber
-    MAIL_LEAVE,   // to the home: words[0] = 1 when its join was refused, words[1] = 1 when this worker
+    MAIL_LEAVE,   // to the home: words[0] = 1: its join was refused; words[1] = 1 when this worker
                   // has none left
     MAIL_JOINED,  // back: words[0] = token
     MAIL_PUBLISH, // to the home: words[0] = except, words[1] = receipt token (0: none wanted),
@@ -127,7 +127,7 @@ void bus_endpoint_set(struct bus *bus, struct io_doorbell doorbell);
 uint32_t bus_home(const struct bus *bus,
                   struct span name); // worker index: the same in every thread
 // A subscriber came. is_first: this worker had none. With a token other than 0, a JOINED event with
-// it comes back once the home will pass messages on. False: no memory, the home will not hear of it.
+// it comes back once the home will pass messages on. False: no memory, the home never hears of it.
 bool bus_join(struct bus *bus, struct span name, bool is_first, uint64_t token);
 void bus_leave(struct bus *bus, struct span name, bool is_last);
 // Instead of bus_leave, for a join that the home refused: it was not counted.

@@ -134,19 +134,23 @@ static void limit_memory(struct world *world, struct program *program) {
     world->conns.inputs.limit = (choice & 4) != 0 ? WORLD_CONNS : choice >> 6;
 }
 
+// Bytes of the input as they are.
+static void client_raw(struct world *world, struct program *program) {
+    uint32_t length = next_length(program);
+    uint32_t left = (uint32_t)(program->end - program->at);
+    length = length < left ? length : left;
+    client_add(world, program->at, length);
+    program->at += length;
+}
+
 static void step(struct world *world, struct program *program) {
     struct conns *conns = &world->conns;
     uint32_t index = world->index;
     uint8_t operation = next_byte(program);
     switch (operation & 15) {
-    case 0: {
-        uint32_t length = next_length(program);
-        uint32_t left = (uint32_t)(program->end - program->at);
-        length = length < left ? length : left;
-        client_add(world, program->at, length);
-        program->at += length;
+    case 0:
+        client_raw(world, program);
         return;
-    }
     case 1:
         client_text(world, operation >> 4);
         return;

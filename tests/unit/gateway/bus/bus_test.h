@@ -95,7 +95,8 @@ static inline struct span name_at(struct bus_test *test, uint32_t home, uint32_t
     }
 }
 
-static inline void bus_test_log(struct bus_test *test, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static inline void bus_test_log(struct bus_test *test,
+                                                                      const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     int length = vsnprintf(test->log + test->log_bytes, BUS_TEST_LOG_BYTES - test->log_bytes,
