@@ -21,6 +21,7 @@ struct client {
     uint32_t length;
     bool has_ended;
     struct output output;
+    struct span_mut target; // a receive into it is in flight
     uint64_t flight_bytes;
     struct span pieces[SEND_PIECES_MAX];
     uint32_t piece_count;
@@ -55,6 +56,7 @@ static inline void world_accept(struct world *world) {
     client->length = 0;
     client->has_ended = false;
     client->output.length = 0;
+    client->target = (struct span_mut){.data = NULL, .length = 0};
     client->flight_bytes = 0;
     client->piece_count = 0;
 }
@@ -176,11 +178,36 @@ static inline void world_feed_held(struct world *world, uint32_t index) {
     }
 }
 
+// The receive into the message's own memory ends: whatever happened meanwhile, the memory was the
+// kernel's.
+static inline void world_received(struct world *world, uint32_t index, uint32_t length) {
+    struct client *client = &world->clients[index];
+    struct span_mut target = client->target;
+    if (target.length == 0) {
+        return;
+    }
+    client->target = (struct span_mut){.data = NULL, .length = 0};
+    const struct conn *conn = conn_at(&world->conns, index);
+    check(conn->state == CONN_OPEN || conn->state == CONN_CLOSING || conn->state == CONN_ENDED);
+    check(conn->input != 0);
+    length = length < target.length ? length : target.length;
+    length = length < client->length ? length : client->length;
+    memcpy(target.data, client->bytes, length);
+    client->length -= length;
+    memmove(client->bytes, client->bytes + length, client->length);
+    struct conn_event event = conn_feed_target(&world->conns, index, length);
+    world_on_ask(world, index, &event);
+}
+
 // One receive of at most that many bytes.
 static inline void world_receive(struct world *world, uint32_t length) {
     uint32_t index = world->index;
     struct conns *conns = &world->conns;
     struct client *client = &world->clients[index];
+    if (client->target.length > 0) {
+        world_received(world, index, length);
+        return;
+    }
     if (!conn_may_read(conns, index) || client->length == 0) {
         return;
     }
@@ -189,25 +216,22 @@ static inline void world_receive(struct world *world, uint32_t length) {
     length = length < room ? length : room;
     length = length < client->length ? length : client->length;
     if (target.length > 0) {
-        memcpy(target.data, client->bytes, length);
+        client->target = target;
+        return; // it stays in flight until the next receive
     }
     uint8_t *copy = malloc(length);
     check(copy != NULL);
     memcpy(copy, client->bytes, length);
     client->length -= length;
     memmove(client->bytes, client->bytes + length, client->length);
-    if (target.length > 0) {
-        struct conn_event event = conn_feed_target(conns, index, length);
-        world_on_ask(world, index, &event);
-    } else {
-        world_feed(world, index, (struct span_mut){.data = copy, .length = length});
-    }
+    world_feed(world, index, (struct span_mut){.data = copy, .length = length});
     free(copy);
 }
 
 static inline void world_end(struct world *world) {
     struct client *client = &world->clients[world->index];
-    if (conn_may_read(&world->conns, world->index) && !client->has_ended) {
+    if (conn_may_read(&world->conns, world->index) && !client->has_ended &&
+        client->target.length == 0) {
         client->has_ended = true;
         client->length = 0;
         conn_on_end(&world->conns, world->index);
@@ -254,6 +278,7 @@ static inline void world_sent(struct world *world, uint64_t bytes_max) {
 
 static inline void world_release(struct world *world, uint32_t index) {
     struct client *client = &world->clients[index];
+    world_received(world, index, 0);
     sent(world, index, 0); // cancelled
     bool has_unsent = !outbox_is_empty(&conn_at(&world->conns, index)->outbox);
     output_check(&client->output, has_unsent);
