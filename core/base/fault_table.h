@@ -8,7 +8,6 @@ FAULT(none, 0, 0, "no fault")
 // Request heads and bodies (RFC 9110, RFC 9112)
 FAULT(request_line_malformed, 0, 400, "malformed request line")
 FAULT(target_malformed, 0, 400, "malformed request target")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(path_malformed, 0, 400, "path with a dot segment, an empty segment, %2F or a bad escape")
 FAULT(version_unsupported, 0, 505, "HTTP version not supported")
 FAULT(version_too_old, 0, 426, "HTTP/1.0 cannot be upgraded")
@@ -41,26 +40,18 @@ FAULT(websocket_key, 0, 400, "Sec-WebSocket-Key is missing, doubled or not 16 by
 FAULT(websocket_protocol, 0, 400, "malformed Sec-WebSocket-Protocol")
 FAULT(websocket_extensions, 0, 400, "malformed Sec-WebSocket-Extensions")
 // Routing and admission
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(not_found, 0, 404, "no route")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(method_not_allowed, 0, 405, "method not allowed on this route")
 FAULT(upgrade_required, 0, 426, "this route speaks WebSocket only")
 FAULT(origin_refused, 0, 403, "Origin not allowed")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(address_limit, 0, 429, "too many connections from this address")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(connection_limit, 0, 503, "connection limit reached")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(route_limit, 0, 503, "connection limit of the route reached")
 FAULT(handshake_rate, 0, 503, "handshake rate limit reached")
 FAULT(draining, 1012, 503, "server is draining")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(out_of_memory, 1013, 503, "out of buffer memory")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(internal_error, 1011, 500, "internal error")
 FAULT(handshake_timeout, 0, 408, "no complete request within the handshake deadline")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(request_idle, 0, 0, "kept-alive connection idle")
 // Frames (RFC 6455 section 5)
 FAULT(reserved_bit, 1002, 0, "reserved bit set")
@@ -77,37 +68,22 @@ FAULT(close_length, 1002, 0, "close payload of one byte")
 FAULT(close_utf8, 1007, 0, "close reason is not UTF-8")
 FAULT(message_utf8, 1007, 400, "text message is not UTF-8")
 FAULT(message_too_big, 1009, 0, "message larger than the limit")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(fragments_too_many, 1009, 0, "message in more fragments than the limit")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(message_kind, 1003, 400, "message of a kind that the route does not accept")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(envelope_malformed, 1007, 0, "message is not an envelope of this route")
 FAULT(not_publishable, 1008, 403, "route does not accept messages from clients")
 // Time, memory and the operator
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(pong_timeout, 1011, 0, "no answer to a keepalive ping")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(idle_timeout, 1001, 0, "idle longer than the route allows")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(age_limit, 1001, 0, "older than the route allows")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(slow_reader, 1013, 0, "queue limit reached by a slow reader")
 FAULT(send_stalled, 1013, 0, "a send made no progress within the stall deadline")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(memory_pressure, 1013, 0, "closed to free queue memory")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(closed_by_operator, 1000, 0, "closed through the admin API")
 // How the peer went
 FAULT(closed_by_peer, 1000, 0, "closed by the peer")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
-FAULT(close_timeout, 0, 0, "peer did not answer our Close")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(peer_vanished, 0, 0, "peer ended TCP without a Close")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(peer_reset, 0, 0, "connection reset by the peer")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(transport_error, 0, 0, "receive or send failed")
-// house: allow fault: tests/conform and tests/system meet it over a socket; no unit test yet
 FAULT(request_done, 0, 0, "HTTP exchange finished")
 FAULT(killed, 0, 0, "cut at shutdown")

@@ -211,10 +211,8 @@ static void state_on_time(struct conns *conns, uint32_t index) {
         conn_refuse_fault(conns, index, fault_get(FAULT_handshake_timeout));
         return;
     case CONN_CLOSING:
-    case CONN_FLUSH:
-        conn_kill(conns, index, FAULT_close_timeout);
-        return;
     case CONN_DISCARD:
+    case CONN_FLUSH: // what it was closed for stays the cause
         conn_move(conns, index, CONN_ENDED);
         return;
     default:
