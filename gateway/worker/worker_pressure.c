@@ -42,6 +42,16 @@ static void holder_add(struct holders *holders, uint32_t index, uint32_t bytes) 
     holders->bytes[at] = bytes;
 }
 
+// Takes the largest of those that are left.
+static uint32_t holder_largest(struct holders *holders) {
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < holders->count; i++) {
+        best = holders->bytes[i] > holders->bytes[best] ? i : best;
+    }
+    holders->bytes[best] = 0;
+    return holders->index[best];
+}
+
 // Under policy close it is closed; under the others its waiting messages are what the policy would
 // drop.
 static void shed(struct worker *worker, uint32_t index) {
@@ -87,7 +97,10 @@ void worker_relieve(struct worker *worker) {
         }
     }
     for (uint32_t i = 0; i < holders.count; i++) {
-        shed(worker, holders.index[i]);
+        shed(worker, holder_largest(&holders));
+        if (worker_queue_held(worker) <= worker->worker_queue_bytes) {
+            return; // no more than it takes
+        }
     }
 }
 

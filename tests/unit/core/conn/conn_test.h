@@ -12,7 +12,6 @@ enum {
     CONN_TEST_ARENA_BYTES = 256 << 20,
     CONN_TEST_SENT_BYTES = 4 << 20,
     CONN_TEST_CONNS = 64,
-    CONN_TEST_INPUTS = 64,
     CONN_TEST_ENTRIES = 1000,
     CONN_TEST_SETTINGS = 4,
     CONN_TEST_NOW_US = 1000000,
@@ -66,6 +65,21 @@ static inline void conn_test_accept(struct conn_test *test) {
     test->opened++;
 }
 
+// Memory for that many connections, and conns_init.
+static inline void conn_test_conns(struct conns *conns, uint32_t conn_max, uint32_t entry_max,
+                                   uint64_t now_us) {
+    struct conns_memory memory = {
+        .connection_max = conn_max, .input_max = conn_max, .entry_max = entry_max};
+    conns_memory_size(&memory);
+    struct memory *ranges[] = {&memory.conn_space, &memory.conn_book,   &memory.input_space,
+                               &memory.input_book, &memory.entry_space, &memory.entry_book,
+                               &memory.touched};
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+        *ranges[i] = conn_test_reserve(ranges[i]->length);
+    }
+    conns_init(conns, &memory, now_us);
+}
+
 static inline void conn_test_init(struct conn_test *test, uint64_t now_us) {
     struct memory book = conn_test_reserve(arena_book_bytes(CONN_TEST_ARENA_BYTES));
     arena_init(&test->arena, conn_test_reserve(CONN_TEST_ARENA_BYTES), book, CONN_TEST_ARENA_BYTES);
@@ -83,17 +97,7 @@ static inline void conn_test_init(struct conn_test *test, uint64_t now_us) {
     conns->head_bytes_max = 8192;
     conns->handshake_ms = 10000;
     conns->jitter_seed = 7;
-    struct conns_memory memory = {.connection_max = CONN_TEST_CONNS,
-                                  .input_max = CONN_TEST_INPUTS,
-                                  .entry_max = CONN_TEST_ENTRIES};
-    conns_memory_size(&memory);
-    struct memory *ranges[] = {&memory.conn_space, &memory.conn_book,   &memory.input_space,
-                               &memory.input_book, &memory.entry_space, &memory.entry_book,
-                               &memory.touched};
-    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
-        *ranges[i] = conn_test_reserve(ranges[i]->length);
-    }
-    conns_init(conns, &memory, now_us);
+    conn_test_conns(conns, CONN_TEST_CONNS, CONN_TEST_ENTRIES, now_us);
 }
 
 // One connection that has just been accepted. The memory goes with the test's process.

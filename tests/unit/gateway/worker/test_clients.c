@@ -3,9 +3,8 @@
 #include "core/hub/payload.h"
 #include "core/ws/frame.h"
 #include "gateway/worker/clients.h"
+#include "tests/unit/core/conn/conn_test.h"
 #include "tests/unit/gateway/link/fake_io.h"
-
-#include <sys/mman.h>
 
 enum { ARENA_BYTES = 64 << 20, CONNS = 8 };
 
@@ -24,13 +23,6 @@ struct rig {
     bool is_slow; // requests are not answered
     uint32_t opened, gone, sent, messages;
 };
-
-static struct memory reserve(uint64_t length) {
-    void *data = mmap(NULL, length, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    cr_assert_neq(data, MAP_FAILED);
-    return (struct memory){.data = data, .length = length};
-}
 
 static bool on_open(void *context, uint32_t index, uint32_t listener) {
     struct rig *rig = context;
@@ -77,8 +69,8 @@ static void on_gone(void *context, uint32_t index) {
 
 static void conns_make(struct rig *rig) {
     struct conns *conns = &rig->clients.conns;
-    arena_init(&rig->arena, reserve(ARENA_BYTES), reserve(arena_book_bytes(ARENA_BYTES)),
-               ARENA_BYTES);
+    arena_init(&rig->arena, conn_test_reserve(ARENA_BYTES),
+               conn_test_reserve(arena_book_bytes(ARENA_BYTES)), ARENA_BYTES);
     rig->settings[1] = (struct conn_settings){.reader = {.message_bytes_max = 1 << 20,
                                                          .fragments_max = 10,
                                                          .head = {.expects_mask = true}},
@@ -90,16 +82,7 @@ static void conns_make(struct rig *rig) {
                             .round_trip = &rig->round_trip,
                             .head_bytes_max = 8192,
                             .handshake_ms = 10000};
-    struct conns_memory memory = {
-        .connection_max = CONNS, .input_max = CONNS, .entry_max = CONNS * 100};
-    conns_memory_size(&memory);
-    struct memory *ranges[] = {&memory.conn_space, &memory.conn_book,   &memory.input_space,
-                               &memory.input_book, &memory.entry_space, &memory.entry_book,
-                               &memory.touched};
-    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
-        *ranges[i] = reserve(ranges[i]->length);
-    }
-    conns_init(conns, &memory, 1000000);
+    conn_test_conns(conns, CONNS, CONNS * 100, 1000000);
 }
 
 static struct rig *rig_open(void) {
@@ -202,9 +185,7 @@ static void peer_reads(struct rig *rig, link_id id) {
 }
 
 #define GET "GET /path HTTP/1.1\r\nHost: a\r\n\r\n"
-#define UPGRADE                                                                                    \
-    "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"                   \
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+#define UPGRADE "GET / HTTP/1.1\r\n" HANDSHAKE_FIELDS
 
 static enum conn_state state_of(const struct rig *rig, link_id id) {
     uint32_t index = link_slot_at(&rig->clients.link, id)->owner;
