@@ -85,7 +85,6 @@ enum conn_flag {
     CONN_ENVELOPE = 1 << 11,    // lent to the owner: this client speaks the JSON envelope
     CONN_WAS_OPEN = 1 << 12,    // it was upgraded
     CONN_METHOD_HEAD = 1 << 13, // the request in progress is a HEAD
-    CONN_BURSTS = 1 << 14,      // lent to the owner: its last receive filled a buffer
     CONN_GIVEN_UP = 1 << 14,    // what waited for it was dropped: no patience with its reading
 };
 

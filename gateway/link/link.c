@@ -56,28 +56,25 @@ static void receive_issue(struct link *link, link_id id, struct span_mut target)
     io_receive(link->io, link_handle(link, id), target);
 }
 
-static bool may_receive(const struct link_slot *slot) {
+bool link_may_receive(const struct link *link, link_id id) {
+    const struct link_slot *slot = link_slot_at(link, id);
     return slot->state == LINK_OPEN && (slot->flight & LINK_RECEIVING) == 0 &&
            (slot->flags & LINK_READABLE_SEEN) != 0 &&
            (slot->flags & (LINK_END_SEEN | LINK_STARVED)) == 0;
 }
 
 void link_receive(struct link *link, link_id id, struct span_mut target) {
-    if (may_receive(link_slot_at(link, id))) {
+    if (link_may_receive(link, id)) {
         receive_issue(link, id, target);
     }
 }
 
-bool link_receive_lent(struct link *link, link_id id, struct span_mut memory, uint32_t token) {
+void link_receive_lent(struct link *link, link_id id, struct span_mut memory, uint32_t token) {
     struct link_slot *slot = link_slot_at(link, id);
-    check(token != 0 && memory.length > 0);
-    if (!may_receive(slot)) {
-        return false;
-    }
+    check(token != 0 && memory.length > 0 && link_may_receive(link, id));
     slot->flags |= LINK_LENT;
     slot->extra = token;
     receive_issue(link, id, memory);
-    return true;
 }
 
 static void turn_add(struct link *link, uint8_t ring) {

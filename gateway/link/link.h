@@ -165,10 +165,12 @@ void link_own(struct link *link, link_id id, uint32_t owner);
 // into the target, or (length 0) into a buffer. An event that came while the owner did not read is
 // remembered, so that calling this when it reads again is enough.
 void link_receive(struct link *link, link_id id, struct span_mut target);
+// Whether link_receive would issue one now.
+bool link_may_receive(const struct link *link, link_id id);
 // The same into memory that the owner lends for this one receive, e.g. larger than a buffer of the
-// ring. False: nothing was issued (nothing is there, or one is in flight) and nothing is lent.
-// Otherwise one event will carry `token` (not 0), the last one at the latest before CLOSED.
-bool link_receive_lent(struct link *link, link_id id, struct span_mut memory, uint32_t token);
+// ring; only when link_may_receive (check). One event will carry `token` (not 0), at the latest
+// before CLOSED.
+void link_receive_lent(struct link *link, link_id id, struct span_mut memory, uint32_t token);
 void link_bytes_done(struct link *link, const struct link_event *event);
 // One send at a time: check. The spans stay the kernel's until the SENT event.
 void link_send(struct link *link, link_id id, const struct span *pieces, uint32_t piece_count);

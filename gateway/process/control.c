@@ -69,6 +69,7 @@ static bool clients_open(struct process *process) {
     conns_memory_size(&memory);
     struct memory links = {.length = (CONTROL_CONNECTIONS + 1) * sizeof(link_id)};
     struct memory addresses = {.length = (CONTROL_CONNECTIONS + 1) * sizeof(struct address)};
+    struct memory bits = {.length = CONTROL_CONNECTIONS + 1};
     struct memory slots = {.length = link_slots_bytes(1, io_ring_slots(process->io))};
     struct memory arena = {.length = 4 * (uint64_t)CONTROL_ARENA_BYTES}; // size classes leave holes
     struct memory book = {.length = arena_book_bytes(4 * (uint64_t)CONTROL_ARENA_BYTES)};
@@ -81,6 +82,7 @@ static bool clients_open(struct process *process) {
                               &memory.touched,
                               &links,
                               &addresses,
+                              &bits,
                               &slots,
                               &arena,
                               &book};
@@ -102,6 +104,7 @@ static bool clients_open(struct process *process) {
     conns_init(&process->clients.conns, &memory, clock_now_ns() / 1000);
     process->clients.links = (link_id *)(void *)links.data;
     process->clients.addresses = (struct address *)(void *)addresses.data;
+    process->clients.bits = bits.data;
     process->clients.owner = (struct clients_owner){.context = process,
                                                     .on_open = on_open,
                                                     .on_ask = on_ask,

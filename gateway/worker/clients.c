@@ -5,11 +5,6 @@
 
 #include <errno.h>
 
-enum {
-    BURST_BYTES = 32 << 10, // of one receive of a client that sends in bursts
-    BURSTS_MAX = 256,       // such receives in flight: 8 MiB of arena at most
-};
-
 bool clients_is_live(const struct clients *clients, uint32_t index, uint32_t generation) {
     if (index == 0 || index > clients->index_peak) {
         return false;
@@ -50,23 +45,43 @@ static void feed_held(struct clients *clients, uint32_t index) {
     }
 }
 
+// Waits for its turn; in the meantime the bytes stay in the socket. False: too many wait already.
+static bool burst_wait(struct clients *clients, uint32_t index) {
+    if ((clients->bits[index] & CLIENTS_WAITS) != 0) {
+        return true;
+    }
+    if (clients->burst_count == BURSTS_WAITING_MAX) {
+        return false;
+    }
+    uint32_t at = (clients->burst_first + clients->burst_count) % BURSTS_WAITING_MAX;
+    clients->bursts[at].index = index;
+    clients->bursts[at].generation = conn_at(&clients->conns, index)->generation;
+    clients->burst_count++;
+    clients->bits[index] |= CLIENTS_WAITS;
+    return true;
+}
+
 // A burst larger than a buffer costs a receive and a send for every 2 KiB (facts, section 5: 3.7
 // times the CPU). A client whose last receive filled a buffer gets its next one into BURST_BYTES of
-// arena, for the time of that receive.
+// arena, for the time of that receive. Few at a time: a hundred at once read, unmask and send each
+// byte from a cold cache.
 static bool receive_burst(struct clients *clients, uint32_t index) {
     struct conns *conns = &clients->conns;
-    if (!conn_has(conn_at(conns, index), CONN_BURSTS) || clients->lent_count >= BURSTS_MAX) {
+    if ((clients->bits[index] & CLIENTS_BURSTS) == 0) {
         return false;
+    }
+    if (!link_may_receive(&clients->link, clients->links[index])) {
+        return true; // nothing is there, or a receive is in flight
+    }
+    if (clients->lent_count >= BURSTS_MAX) {
+        return burst_wait(clients, index);
     }
     uint32_t block = arena_take(conns->arena, BURST_BYTES);
     if (block == 0) {
         return false;
     }
     struct span_mut memory = {.data = arena_at(conns->arena, block), .length = BURST_BYTES};
-    if (!link_receive_lent(&clients->link, clients->links[index], memory, block)) {
-        arena_give(conns->arena, block);
-        return true; // nothing is there, or a receive is in flight
-    }
+    link_receive_lent(&clients->link, clients->links[index], memory, block);
     clients->lent_count++;
     return true;
 }
@@ -83,13 +98,26 @@ static void receive(struct clients *clients, uint32_t index) {
     link_receive(&clients->link, clients->links[index], target);
 }
 
+// The next of those that wait for lent memory. Bounded: each pass takes one off the list.
+static void bursts_serve(struct clients *clients) {
+    while (clients->burst_count > 0 && clients->lent_count < BURSTS_MAX) {
+        uint32_t at = clients->burst_first;
+        uint32_t index = clients->bursts[at].index;
+        clients->burst_first = (at + 1) % BURSTS_WAITING_MAX;
+        clients->burst_count--;
+        if (clients_is_live(clients, index, clients->bursts[at].generation)) {
+            clients->bits[index] &= (uint8_t)~CLIENTS_WAITS;
+            receive(clients, index);
+        }
+    }
+}
+
 // A receive brought that many bytes: are the next ones likely to fill a buffer?
 static void burst_note(struct clients *clients, uint32_t index, uint32_t bytes) {
-    struct conn *conn = conn_at(&clients->conns, index);
     if (bytes >= RECEIVE_BUFFER_BYTES) {
-        conn->outbox.owner_bits |= CONN_BURSTS;
+        clients->bits[index] |= CLIENTS_BURSTS;
     } else {
-        conn->outbox.owner_bits &= (uint16_t)~CONN_BURSTS;
+        clients->bits[index] &= (uint8_t)~CLIENTS_BURSTS;
     }
 }
 
@@ -103,6 +131,7 @@ static void on_accepted(struct clients *clients, const struct link_event *event)
     clients->index_peak = index > clients->index_peak ? index : clients->index_peak;
     clients->links[index] = event->id;
     clients->addresses[index] = event->address;
+    clients->bits[index] = 0;
     link_own(&clients->link, event->id, index);
     if (!clients->owner.on_open(clients->owner.context, index, event->listener)) {
         conn_kill(conns, index, FAULT_connection_limit);
@@ -222,6 +251,7 @@ static void pump_one(struct clients *clients, uint32_t index) {
 }
 
 void clients_pump(struct clients *clients) {
+    bursts_serve(clients);
     // Bounded: a connection comes back only when feeding what it held touched it, and held bytes
     // are used up.
     for (uint32_t index = conn_touched_next(&clients->conns); index != 0;

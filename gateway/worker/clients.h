@@ -22,15 +22,32 @@ struct clients_owner {
     void (*on_gone)(void *context, uint32_t index);
 };
 
+enum {
+    BURST_BYTES = 32 << 10,    // of one receive of a client that sends in bursts
+    BURSTS_MAX = 16,           // such receives in flight: what they bring stays in the cache
+    BURSTS_WAITING_MAX = 1024, // clients that wait for one of them; more use a ring's buffer
+};
+
+// What the path of bytes remembers of a connection.
+enum clients_bit {
+    CLIENTS_BURSTS = 1 << 0, // its last receive filled a buffer
+    CLIENTS_WAITS = 1 << 1,  // it is among those that wait for lent memory
+};
+
 struct clients {
     struct link link;
     struct conns conns;
     struct clients_owner owner;
-    uint32_t *links;           // link_id by connection index
-    struct address *addresses; // by connection index
-    uint32_t index_peak;       // largest index ever opened
-    uint32_t lent_count;       // receives into lent memory in flight
-    uint32_t pieces_sent;      // sends since the turn began
+    uint32_t *links;                   // link_id by connection index
+    struct address *addresses;         // by connection index
+    uint8_t *bits;                     // by connection index: enum clients_bit
+    uint32_t index_peak;               // largest index ever opened
+    uint32_t lent_count;               // receives into lent memory in flight
+    uint32_t burst_first, burst_count; // ring of those that wait, in order
+    struct {
+        uint32_t index, generation;
+    } bursts[BURSTS_WAITING_MAX];
+    uint32_t pieces_sent; // sends since the turn began
 };
 
 // A received chunk is fed; what cannot be fed yet is held.

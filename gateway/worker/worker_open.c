@@ -28,7 +28,7 @@ static struct memory part(struct worker_reserve *reserve, uint64_t bytes) {
 // All parts of a worker's memory. Laid out twice: first to count, then to use.
 struct layout {
     struct conns_memory conns;
-    struct memory links, addresses, sessions, notes, settings, rules;
+    struct memory links, addresses, bits, sessions, notes, settings, rules;
     struct memory slots;
     struct memory channel_space, channel_book, subscription_space, subscription_book, message_space,
         message_book;
@@ -58,6 +58,7 @@ static void layout_conns(struct layout *layout, struct worker_reserve *reserve,
     uint64_t count = (uint64_t)connection_max + 1;
     layout->links = part(reserve, count * sizeof(link_id));
     layout->addresses = part(reserve, count * sizeof(struct address));
+    layout->bits = part(reserve, count);
     layout->sessions = part(reserve, count * sizeof(uint32_t));
     layout->notes = part(reserve, count);
     layout->settings = part(reserve, SETTINGS_MAX * sizeof(struct conn_settings));
@@ -140,6 +141,7 @@ static void conns_open(struct worker *worker, const struct layout *layout,
     conns_init(conns, &layout->conns, options->now_us);
     worker->clients.links = (link_id *)(void *)layout->links.data;
     worker->clients.addresses = (struct address *)(void *)layout->addresses.data;
+    worker->clients.bits = layout->bits.data;
 }
 
 static bool on_open(void *context, uint32_t index, uint32_t listener) {

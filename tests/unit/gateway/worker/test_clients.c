@@ -6,7 +6,7 @@
 #include "tests/unit/core/conn/conn_test.h"
 #include "tests/unit/gateway/link/fake_io.h"
 
-enum { ARENA_BYTES = 64 << 20, CONNS = 8 };
+enum { ARENA_BYTES = 64 << 20, CONNS = 20 };
 
 struct rig {
     struct io io;
@@ -19,6 +19,7 @@ struct rig {
     struct link_slot slots[FAKE_RINGS * FAKE_SLOTS];
     link_id links[CONNS + 1];
     struct address addresses[CONNS + 1];
+    uint8_t bits[CONNS + 1];
     bool refuses; // on_open says no
     bool is_slow; // requests are not answered
     uint32_t opened, gone, sent, messages;
@@ -90,7 +91,9 @@ static struct rig *rig_open(void) {
     cr_assert_not_null(rig);
     rig->io.ring_count = 1;
     rig->io.ring_max = FAKE_RINGS;
-    rig->io.buffer_count[0] = 16;
+    for (uint32_t ring = 0; ring < FAKE_RINGS; ring++) {
+        rig->io.buffer_count[ring] = 16;
+    }
     conns_make(rig);
     struct link_options options = {
         .io = &rig->io,
@@ -101,6 +104,7 @@ static struct rig *rig_open(void) {
     link_init(&rig->clients.link, &options);
     rig->clients.links = rig->links;
     rig->clients.addresses = rig->addresses;
+    rig->clients.bits = rig->bits;
     rig->clients.owner = (struct clients_owner){.context = rig,
                                                 .on_open = on_open,
                                                 .on_ask = on_ask,
@@ -234,8 +238,8 @@ static void rig_close(struct rig *rig) {
     cr_assert_eq(conns->entries.used, 0);
     cr_assert_eq(rig->arena.used_bytes, 0);
     cr_assert_eq(rig->clients.link.used_total, 0);
-    for (uint32_t i = 0; i < 64; i++) {
-        expect(!rig->io.is_lent[0][i], "buffer %u is still lent", i);
+    for (uint32_t i = 0; i < FAKE_RINGS * 64; i++) {
+        expect(!rig->io.is_lent[i / 64][i % 64], "buffer %u is still lent", i);
     }
     free(rig);
 }
@@ -372,6 +376,51 @@ Test(clients, one_that_the_owner_does_not_want_is_closed_without_a_word) {
     finish(rig, id);
     cr_assert_eq(rig->gone, 1);
     cr_assert_eq(rig->counters.faults[FAULT_connection_limit], 1);
+    rig_close(rig);
+}
+
+// A client whose last receive filled a buffer.
+static link_id open_burst(struct rig *rig) {
+    link_id id = open_socket(rig);
+    rig->bits[link_slot_at(&rig->clients.link, id)->owner] |= CLIENTS_BURSTS;
+    return id;
+}
+
+static bool receives_lent(struct rig *rig, link_id id) {
+    const struct fake_slot *slot = fake_at(&rig->io, id);
+    return slot->is_receiving && slot->target.length == BURST_BYTES;
+}
+
+Test(clients, those_that_send_in_bursts_take_turns_and_the_dead_lose_theirs) {
+    struct rig *rig = rig_open();
+    link_id ids[BURSTS_MAX + 3];
+    enum { COUNT = BURSTS_MAX + 3 };
+    for (uint32_t i = 0; i < COUNT; i++) {
+        ids[i] = open_burst(rig);
+    }
+    for (uint32_t i = 0; i < COUNT; i++) {
+        fake_polled(&rig->io, ids[i], IO_POLL_IN, true);
+        turn(rig);
+        cr_assert_eq(receives_lent(rig, ids[i]), i < BURSTS_MAX, "client %u", i);
+    }
+    cr_assert_eq(rig->clients.burst_count, 3);
+    conn_kill(&rig->clients.conns, link_slot_at(&rig->clients.link, ids[BURSTS_MAX])->owner,
+              FAULT_killed);
+    turn(rig);
+    finish(rig, ids[BURSTS_MAX]);
+    cr_assert(fake_received(&rig->io, ids[0], -EAGAIN, false)); // one place is free
+    turn(rig);
+    cr_assert(receives_lent(rig, ids[BURSTS_MAX + 1]));
+    cr_assert_not(fake_at(&rig->io, ids[BURSTS_MAX + 2])->is_receiving);
+    fake_polled(&rig->io, ids[0], IO_POLL_IN, true); // behind the one that waits longest
+    turn(rig);
+    cr_assert_not(fake_at(&rig->io, ids[0])->is_receiving);
+    cr_assert(fake_received(&rig->io, ids[1], -EAGAIN, false));
+    turn(rig);
+    cr_assert(receives_lent(rig, ids[BURSTS_MAX + 2]));
+    cr_assert(fake_received(&rig->io, ids[2], -EAGAIN, false));
+    turn(rig);
+    cr_assert(receives_lent(rig, ids[0]));
     rig_close(rig);
 }
 
