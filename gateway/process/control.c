@@ -251,7 +251,8 @@ static void watchdog(struct process *process) {
     }
 }
 
-static int turn(struct process *process) {
+int control_turn(struct process *process) {
+    bus_awake(&process->bus); // the wait that ended the last turn is over
     process->now_us = clock_now_ns() / 1000;
     uint64_t wall_ms = clock_wall_ms();
     log_turn(process->log, process->now_us / 1000, wall_ms);
@@ -271,16 +272,14 @@ static int turn(struct process *process) {
     process_log_turn(process);
     watchdog(process);
     bool may_sleep = process->state != PROCESS_STOPPED && bus_sleep(&process->bus);
-    int error = io_turn(process->io, may_sleep ? CONTROL_WAIT_MS : 0);
-    bus_awake(&process->bus);
-    return error;
+    return io_turn(process->io, may_sleep ? CONTROL_WAIT_MS : 0);
 }
 
 void control_loop(struct process *process) {
     admin_state_set(process->admin, true, false);
     notify_send("READY=1");
     while (process->state != PROCESS_STOPPED && !has_failed_worker(process)) {
-        int error = turn(process);
+        int error = control_turn(process);
         if (error != 0) {
             (void)fprintf(stderr, "holdfast: control ring: %s\n", strerror(-error));
             return;

@@ -135,7 +135,7 @@ static void worker_pin(const struct process_worker *self) {
     (void)pthread_setname_np(pthread_self(), name);              // for top and gdb only
 }
 
-static int worker_begin(struct process_worker *self) {
+int process_worker_open(struct process_worker *self) {
     struct process *process = self->process;
     struct worker_options options = {.index = self->index,
                                      .bus_shared = process->bus_shared,
@@ -149,21 +149,25 @@ static int worker_begin(struct process_worker *self) {
     return worker_open(self->worker, &options, &self->what);
 }
 
+int process_worker_turn(struct process_worker *self) {
+    uint64_t now_us = clock_now_ns() / 1000;
+    uint64_t wall_ms = clock_wall_ms();
+    log_turn(self->log, now_us / 1000, wall_ms);
+    conns_set_date(&self->worker->clients.conns, wall_ms);
+    return worker_turn(self->worker, now_us);
+}
+
 static void *worker_main(void *argument) {
     struct process_worker *self = argument;
     signals_block();
     worker_pin(self);
-    self->error = worker_begin(self);
+    self->error = process_worker_open(self);
     atomic_store_explicit(&self->is_open, true, memory_order_release);
     int error = self->error;
     // Until every worker is open nobody sends to another: control waits for all, then lets them go
     // on.
     while (error == 0 && !worker_is_done(self->worker)) {
-        uint64_t now_us = clock_now_ns() / 1000;
-        uint64_t wall_ms = clock_wall_ms();
-        log_turn(self->log, now_us / 1000, wall_ms);
-        conns_set_date(&self->worker->clients.conns, wall_ms);
-        error = worker_turn(self->worker, now_us);
+        error = process_worker_turn(self);
     }
     atomic_store_explicit(&self->turn_error, error, memory_order_release);
     atomic_store_explicit(&self->is_done, true, memory_order_release);
@@ -175,7 +179,7 @@ struct io_doorbell process_doorbell(const struct process *process) {
     return process->bus_shared->endpoints[process->worker_count].doorbell;
 }
 
-static int worker_start(struct process *process, uint32_t index, int cpu) {
+int process_worker_make(struct process *process, uint32_t index, int cpu) {
     static const char *const names[] = {"worker-0", "worker-1", "worker-2", "worker-3",
                                         "worker-4", "worker-5", "worker-6", "worker-7"};
     struct process_worker *self = &process->workers[index];
@@ -188,6 +192,14 @@ static int worker_start(struct process *process, uint32_t index, int cpu) {
     }
     flight_add(index, &self->worker->trace);
     memset(self->worker, 0, sizeof *self->worker);
+    return 0;
+}
+
+static int worker_start(struct process *process, uint32_t index, int cpu) {
+    if (process_worker_make(process, index, cpu) != 0) {
+        return -1;
+    }
+    struct process_worker *self = &process->workers[index];
     int error = pthread_create(&self->thread, NULL, worker_main, self);
     if (error != 0) {
         (void)fprintf(stderr, "holdfast: thread of worker %u: %s\n", index, strerror(error));
@@ -234,11 +246,7 @@ static void listeners_log(struct process *process) {
     }
 }
 
-int process_launch(struct process *process) {
-    json_memory_init();
-    uint64_t descriptors = descriptors_raise();
-    cpu_set_t allowed;
-    process->worker_count = workers_choose(process->config, &allowed);
+int process_open(struct process *process) {
     process->log = log_make(process->config, "control");
     process->site_number = 1;
     process->site = site_open(process->config, process->site_number);
@@ -248,7 +256,15 @@ int process_launch(struct process *process) {
     }
     log_turn(process->log, clock_now_ms(), clock_wall_ms());
     atomic_store(&process->site->worker_holds, process->worker_count);
-    if (shared_open(process) != 0 || control_open(process) != 0) {
+    return shared_open(process) == 0 ? control_open(process) : -1;
+}
+
+int process_launch(struct process *process) {
+    json_memory_init();
+    uint64_t descriptors = descriptors_raise();
+    cpu_set_t allowed;
+    process->worker_count = workers_choose(process->config, &allowed);
+    if (process_open(process) != 0) {
         return -1;
     }
     flight_open();

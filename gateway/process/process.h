@@ -84,9 +84,17 @@ struct process {
 struct io_doorbell process_doorbell(const struct process *process);
 // launch.c: everything up to the moment the workers run. 0 or -1, said on standard error.
 int process_launch(struct process *process);
+// Its parts, so that a simulator can step threads that are none. First what is shared and the
+// control thread's: `config` and `worker_count` are set, json_memory_init was called.
+int process_open(struct process *process);
+// Memory and log of a worker, and (in the thread that will run it) its opening and its turns.
+int process_worker_make(struct process *process, uint32_t index, int cpu);
+int process_worker_open(struct process_worker *self);
+int process_worker_turn(struct process_worker *self);
 void process_join(struct process *process);
 // control.c
 int control_open(struct process *process);
+int control_turn(struct process *process); // 0, or -errno when its ring is gone
 void control_loop(struct process *process);
 void control_close(struct process *process);
 // reload.c

@@ -121,6 +121,7 @@ int worker_turn(struct worker *worker, uint64_t now_us) {
     uint64_t now_ms = now_us / 1000;
     uint64_t before_ms = worker->now_us / 1000;
     worker->now_us = now_us;
+    bus_awake(&worker->bus); // the wait that ended the last turn is over
     conns_turn(&worker->clients.conns, now_us);
     link_turn_begin(&worker->clients.link, now_ms);
     counter_add(&worker->counters, COUNTER_turns, 1);
@@ -143,7 +144,5 @@ int worker_turn(struct worker *worker, uint64_t now_us) {
     }
     counter_add(&worker->counters, COUNTER_wakeups, worker->wait_ms > 0);
     histogram_record(&worker->turn_ns, clock_now_ns() - now_us * 1000);
-    int error = io_turn(worker->io, worker->wait_ms);
-    bus_awake(&worker->bus);
-    return error;
+    return io_turn(worker->io, worker->wait_ms);
 }
