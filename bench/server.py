@@ -1,0 +1,57 @@
+"""What the comparisons share: a server process that listens before it is used and is gone afterwards."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+
+class Server:
+    """A server process on the given CPUs; ends with the `with` block."""
+
+    def __init__(self, command, cpus, port):
+        self.command, self.cpus, self.port = command, cpus, port
+
+    def __enter__(self):
+        self.errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=self.errors,
+                                        preexec_fn=lambda: os.sched_setaffinity(0, self.cpus))
+        for _ in range(200):
+            if self.process.poll() is not None or is_listening(self.port):
+                break
+            time.sleep(0.02)
+        if self.process.poll() is not None or not is_listening(self.port):
+            self.errors.seek(0)
+            text = self.errors.read().decode(errors="replace")
+            self.__exit__()
+            sys.exit(f"{' '.join(self.command)} does not listen on {self.port}\n{text}")
+        return self.process.pid
+
+    def __exit__(self, *unused):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(3)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.errors.close()
+
+
+def is_listening(port):
+    wanted = f":{port:04X}"
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        return any(line.split()[1].endswith(wanted) and line.split()[3] == "0A" for line in list(table)[1:])
+
+
+def busy_seconds(cpus):
+    """Time that these CPUs were not idle since boot."""
+    busy = 0
+    with open("/proc/stat", encoding="ascii") as file:
+        for line in file:
+            words = line.split()
+            if words[0] in cpus:
+                busy += sum(int(word) for word in words[1:9]) - int(words[4]) - int(words[5])
+    return busy / os.sysconf("SC_CLK_TCK")
