@@ -422,6 +422,23 @@ bool admin_wish_next(struct admin *admin, struct admin_wish *wish) {
     return true;
 }
 
+// The first line, without its newline; `text` goes on behind it.
+static struct span line_take(struct span *text) {
+    int64_t end = span_find(*text, '\n');
+    struct span line = end < 0 ? *text : span_first(*text, (uint32_t)end);
+    *text = end < 0 ? span_empty() : span_from(*text, (uint32_t)end + 1);
+    return line;
+}
+
+static void lines_print(struct text *out, struct span lines) {
+    text_print(out, "[");
+    for (bool is_first = true; lines.length > 0; is_first = false) {
+        text_print(out, "%s", is_first ? "" : ",");
+        text_json(out, line_take(&lines));
+    }
+    text_print(out, "]");
+}
+
 void admin_wish_done(struct admin *admin, uint32_t number, bool is_done, struct span result) {
     uint32_t slot = (number - 1) & 0xffff;
     struct admin_request *request = &admin->requests[slot < ADMIN_PENDING_MAX ? slot : 0];
@@ -429,21 +446,17 @@ void admin_wish_done(struct admin *admin, uint32_t number, bool is_done, struct 
         return;
     }
     if (is_done) {
+        struct span word = line_take(&result);
         text_print(&request->out, "{\"result\":");
-        text_json(&request->out, result);
-        text_print(&request->out, "}\n");
-    } else {
-        text_print(&request->out, "{\"errors\":[");
-        bool is_first = true;
-        while (result.length > 0) {
-            int64_t end = span_find(result, '\n');
-            struct span line = end < 0 ? result : span_first(result, (uint32_t)end);
-            text_print(&request->out, "%s", is_first ? "" : ",");
-            text_json(&request->out, line);
-            is_first = false;
-            result = end < 0 ? span_empty() : span_from(result, (uint32_t)end + 1);
+        text_json(&request->out, word);
+        if (result.length > 0) {
+            text_print(&request->out, ",\"needs_restart\":");
+            lines_print(&request->out, result);
         }
-        text_print(&request->out, "]}\n");
+    } else {
+        text_print(&request->out, "{\"errors\":");
+        lines_print(&request->out, result);
     }
+    text_print(&request->out, "}\n");
     admin_answer_out(admin, request, is_done ? 200 : 400, "application/json");
 }

@@ -51,5 +51,6 @@ bool admin_on_mail(struct admin *admin, const struct bus_event *event);
 // Deadlines of calls. Once per turn.
 void admin_turn(struct admin *admin, uint64_t now_ms);
 bool admin_wish_next(struct admin *admin, struct admin_wish *wish);
-// The result of a wish: done, or why not (lines, one a line).
+// The result of a wish: why not, one reason a line; or done: one word, then a line for each thing
+// that only a restart will change.
 void admin_wish_done(struct admin *admin, uint32_t request, bool is_done, struct span text);

@@ -17,6 +17,8 @@ enum {
     CONTROL_WAIT_MS = 100, // the log is looked at this often
     CONTROL_MAILS_TURN = 256,
     NOTIFY_MS = 2000, // word to systemd's watchdog
+    LOG_FINISH_TURNS = 50,
+    LOG_FINISH_WAIT_MS = 20,
 };
 
 static bool on_open(void *context, uint32_t index, uint32_t listener) {
@@ -275,6 +277,17 @@ int control_turn(struct process *process) {
     return io_turn(process->io, may_sleep ? CONTROL_WAIT_MS : 0);
 }
 
+// The last turn may have left a write of lines in flight; the flush that follows must not write
+// them a second time. Whoever reads them may have stopped reading: bounded.
+static void finish_log_write(struct process *process) {
+    for (uint32_t i = 0; i < LOG_FINISH_TURNS && process->is_log_writing; i++) {
+        if (io_turn(process->io, LOG_FINISH_WAIT_MS) != 0) {
+            return;
+        }
+        take_completions(process);
+    }
+}
+
 void control_loop(struct process *process) {
     admin_state_set(process->admin, true, false);
     notify_send("READY=1");
@@ -282,7 +295,9 @@ void control_loop(struct process *process) {
         int error = control_turn(process);
         if (error != 0) {
             (void)fprintf(stderr, "holdfast: control ring: %s\n", strerror(-error));
+            process->is_log_writing = false; // unknown: these lines rather twice than never
             return;
         }
     }
+    finish_log_write(process);
 }

@@ -45,6 +45,9 @@ void process_log_on_written(struct process *process, int32_t result) {
 
 // At the end, when the ring is gone or its threads are: what is left, bounded by the rings.
 void process_log_flush(struct process *process) {
+    if (process->is_log_writing) {
+        return; // nobody reads: a write here would wait for ever, and the first would come twice
+    }
     for (uint32_t index = 0; index <= process->worker_count; index++) {
         struct log *log = log_of(process, index);
         struct span lines = log == NULL ? span_empty() : log_take(log);

@@ -10,6 +10,8 @@
 #include "gateway/process/files.h"
 #include "gateway/process/process.h"
 
+enum { RELOAD_SENTENCE_BYTES = 160 }; // what config_diff.c says of one part, on average
+
 struct site *site_open(const struct config *config, uint32_t number) {
     struct site *site = calloc(1, sizeof *site);
     if (site == NULL) {
@@ -141,6 +143,19 @@ static void limits_apply(struct process *process, const struct config *config) {
     }
 }
 
+// The result and, a line each, what only a restart will change. `room` holds every sentence.
+static void result_print(const struct process *process, const struct config *config,
+                         const char *text, char *target, size_t room) {
+    struct config_changes changes;
+    config_diff(process->config, config, &changes);
+    size_t used = (size_t)snprintf(target, room, "%s", text);
+    for (uint32_t i = 0; i < changes.count && used < room; i++) {
+        if (changes.items[i].needs_restart) {
+            used += (size_t)snprintf(target + used, room - used, "\n%s", changes.items[i].sentence);
+        }
+    }
+}
+
 void process_on_site_answer(struct process *process, const struct mail *mail) {
     check(process->reload.is_active && process->reload.waiting > 0);
     process->reload.is_refused = process->reload.is_refused || mail->words[4] != 0;
@@ -154,14 +169,16 @@ void process_on_site_answer(struct process *process, const struct mail *mail) {
     // together again.
     process->old_sites[process->old_site_count++] = process->site;
     limits_apply(process, site->config);
-    process->site = site;
-    process->site_number = site->number;
-    process->config = site->config;
     const char *text =
         process->reload.is_refused
             ? "not applied on every worker: too many routes of earlier configurations are in use"
             : "reloaded";
+    char result[CONFIG_CHANGE_COUNT * RELOAD_SENTENCE_BYTES];
+    result_print(process, site->config, text, result, sizeof result);
+    process->site = site;
+    process->site_number = site->number;
+    process->config = site->config;
     log_event(process->log, process->reload.is_refused ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO,
               "reloaded", log_number("number", site->number), log_text("result", text));
-    reload_answer(process, process->reload.request, !process->reload.is_refused, text);
+    reload_answer(process, process->reload.request, !process->reload.is_refused, result);
 }

@@ -121,6 +121,17 @@ def storm(t):
         raise Wrong(f"{size} bytes of log")
 
 
+@row("issue 2.8", "the last lines are there, and each of them once")
+def last_lines(t):
+    for _ in range(5):  # which turn the last write falls into is a matter of luck
+        gateway = start(t)
+        gateway.stop()
+        events = [line.split()[3] for line in gateway.log().splitlines()]
+        for event in ("draining", "stopping", "stopped"):
+            if events.count(event) != 1:
+                raise Wrong(f"{event} stands {events.count(event)} times in {events}")
+
+
 @row("issue 2.8", "an unknown level or format is an error of the configuration")
 def unknown_level(t):
     for level, form in (("loud", "text"), ("info", "xml")):
