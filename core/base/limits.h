@@ -27,6 +27,11 @@ enum {
     SEND_PIECES_MAX = 16, // spans gathered into one send
     EXPIRIES_MAX = 256,   // timers handled per turn: 256 x about 1 us
     COMPLETIONS_TURN_MAX = 1024, // per ring and turn
+    UNREAPED_TURNS_MAX = 8,      // until a send that ended is read all the same: a completion queue
+                                 // of twice the default size
+    FANOUT_BYTES_MAX = 64 << 10, // of the messages that one fan-out carries: what a socket takes
+    LATERS_TURN_MAX =
+        16, // fan-outs put off per turn because a subscriber's sends must go out first
 
     // Connections
     CONNECTIONS_MAX = 1 << 24, // per worker: 24 bits of index in a handle

@@ -105,6 +105,7 @@ void conns_init(struct conns *conns, const struct conns_memory *memory, uint64_t
 void conns_turn(struct conns *conns, uint64_t now_us) {
     conns->now_us = now_us;
     conns->now_ms = now_us / 1000;
+    conns->turn++;
     if (conns->ping_payload != 0) {
         payload_drop(conns->arena, conns->ping_payload);
         conns->ping_payload = 0;

@@ -164,6 +164,8 @@ struct conns {
     uint64_t ping_payload_us;
     uint32_t *touched; // indices with CONN_TOUCHED
     uint32_t touched_count, touched_next, touched_max;
+    uint8_t turn;        // wrapping: conns_turn
+    bool has_unreaped;   // set by the owner: some sends that ended were not told here this turn
     uint32_t open_count; // in CONN_OPEN
     // All zero between calls: the reader of every connection between messages.
     struct ws_reader idle_reader;
@@ -252,11 +254,18 @@ void conn_reply(struct conns *conns, uint32_t index, struct http_reply *reply);
 // Asks for the body, up to `bytes_max`; 100 Continue is sent when the client expects it. A body
 // announced larger is refused at once.
 void conn_collect(struct conns *conns, uint32_t index, uint32_t bytes_max);
-enum conn_send_result { CONN_SENT_QUEUED, CONN_SENT_DROPPED, CONN_SENT_CLOSED };
+enum conn_send_result { CONN_SENT_QUEUED, CONN_SENT_DROPPED, CONN_SENT_CLOSED, CONN_SENT_LATER };
 // Queues one message payload (takes a reference of its own) under the route's policy; ignored
 // (CLOSED) unless OPEN. `channel`: for conflate, 0 = none.
 enum conn_send_result conn_send(struct conns *conns, uint32_t index, uint32_t payload,
                                 uint32_t channel);
+// The same, for who can bring it again: nothing is done and LATER returned when it does not fit
+// into the queue while what waits there was not offered to the transport yet, or may have been
+// taken since. So a burst never makes a slow reader of one whose transport takes everything; the
+// policy is for one whose transport has refused. LATER lasts a turn for each send that the
+// transport takes whole, so whoever waits for one reader does not wait for its reading.
+enum conn_send_result conn_offer(struct conns *conns, uint32_t index, uint32_t payload,
+                                 uint32_t channel);
 // Begins the close: Close frame with that code (0: the fault's own) behind what is queued, or the
 // end of an HTTP exchange. Waiting messages are dropped first when drops_waiting.
 struct conn_close_options {

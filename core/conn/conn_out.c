@@ -99,6 +99,26 @@ void conn_violate(struct conns *conns, uint32_t index, const struct fault *fault
     }
 }
 
+// Whether the send in flight was left by the transport: it was submitted in an earlier turn, and
+// completions that had come since were read.
+static bool is_stuck(const struct conns *conns, const struct outbox *outbox) {
+    uint8_t age = (uint8_t)(conns->turn - outbox->flight_turn);
+    return outbox->flight_count > 0 && age >= (conns->has_unreaped ? UNREAPED_TURNS_MAX : 1);
+}
+
+enum conn_send_result conn_offer(struct conns *conns, uint32_t index, uint32_t payload,
+                                 uint32_t channel) {
+    const struct conn *conn = conn_at(conns, index);
+    const struct outbox *outbox = &conn->outbox;
+    uint64_t bytes = (uint64_t)outbox->queued_bytes + payload_at(conns->arena, payload)->wire_bytes;
+    bool is_over = outbox->queued_bytes != 0 && conn->state == CONN_OPEN &&
+                   bytes > conn_settings_of(conns, conn)->bounds.queue_bytes_max;
+    if (is_over && !is_stuck(conns, outbox)) {
+        return CONN_SENT_LATER;
+    }
+    return conn_send(conns, index, payload, channel);
+}
+
 enum conn_send_result conn_send(struct conns *conns, uint32_t index, uint32_t payload,
                                 uint32_t channel) {
     struct conn *conn = conn_at(conns, index);
@@ -150,6 +170,7 @@ uint32_t conn_gather(struct conns *conns, uint32_t index, struct span pieces[SEN
     if (count > 0) {
         conn_set(conn, CONN_SENDING);
         conn->send_ms = conn_now32(conns);
+        conn->outbox.flight_turn = conns->turn;
         uint32_t stall_ms = conn_settings_of(conns, conn)->stall_ms;
         uint64_t armed_ms = (uint64_t)(conn->timer.due - 1) * WHEEL_TICK_MS;
         if (stall_ms != 0 && (conn->timer.due == 0 || armed_ms > conns->now_ms + stall_ms)) {

@@ -22,6 +22,7 @@ static_assert(HUB_BURST_MAX <= UINT16_MAX, "job_count holds it");
 static void burst_begin(struct hub *hub, uint32_t index);
 static bool delivery_fill(struct hub *hub, const struct hub_subscription *subscription,
                           uint32_t start, struct hub_delivery *delivery);
+static uint32_t message_bytes(const struct hub *hub, const struct hub_message *message);
 static void job_push(struct hub *hub, uint32_t index);
 static void job_rotate(struct hub *hub);
 static void job_end(struct hub *hub);
@@ -52,6 +53,7 @@ bool hub_fanout_next(struct hub *hub, struct hub_delivery *delivery) {
         if (start == 0 && behind > JOINED_AGE_MAX) {
             subscription->joined = burst->sequence - 1;
         }
+        burst->subscription = channel->cursor;
         channel->cursor = subscription->channel_next;
         __builtin_prefetch(subscription_at(hub, channel->cursor));
         if (delivery_fill(hub, subscription, start, delivery)) {
@@ -60,6 +62,16 @@ bool hub_fanout_next(struct hub *hub, struct hub_delivery *delivery) {
         }
     }
     return false;
+}
+
+void hub_fanout_put_off(struct hub *hub, const struct hub_delivery *delivery, uint32_t taken) {
+    check(delivery->channel == hub->job_first);
+    check(hub->burst.channel == hub->job_first);
+    check(taken < delivery->count);
+    struct hub_channel *channel = hub_channel_at(hub, hub->job_first);
+    channel->cursor = hub->burst.subscription;
+    channel->taken = delivery->offset + taken;
+    job_rotate(hub);
 }
 
 uint32_t hub_fanout_peek(const struct hub *hub) {
@@ -122,8 +134,13 @@ static void burst_begin(struct hub *hub, uint32_t index) {
     burst->delivery_count = 0;
     burst->has_except = 0;
     uint32_t count = 0;
+    uint64_t bytes = 0;
     while (message_index != 0 && count < count_max) {
         const struct hub_message *message = message_at(hub, message_index);
+        bytes += is_new ? message_bytes(hub, message) : 0;
+        if (count > 0 && bytes > hub->burst_bytes_max) {
+            break;
+        }
         for (uint32_t form = 0; form < HUB_FORM_COUNT; form++) {
             burst->payloads[form][count] = message->payloads[form];
         }
@@ -137,6 +154,17 @@ static void burst_begin(struct hub *hub, uint32_t index) {
         channel->job_count = (uint16_t)count;
         channel->cursor = channel->first;
     }
+}
+
+// Wire bytes of its largest form.
+static uint32_t message_bytes(const struct hub *hub, const struct hub_message *message) {
+    uint32_t bytes = 0;
+    for (uint32_t form = 0; form < HUB_FORM_COUNT; form++) {
+        uint32_t payload = message->payloads[form];
+        uint32_t of_form = payload == 0 ? 0 : payload_at(hub->arena, payload)->wire_bytes;
+        bytes = of_form > bytes ? of_form : bytes;
+    }
+    return bytes;
 }
 
 // False: all of them are kept from this subscriber.
@@ -159,11 +187,15 @@ static bool delivery_fill(struct hub *hub, const struct hub_subscription *subscr
         count = chosen_count;
     }
     check(payloads[0] != 0); // made when it was posted, since this form had a subscriber
+    struct hub_channel *channel = hub_channel_at(hub, subscription->channel);
+    check(channel->taken < count);
     delivery->subscriber = subscription->subscriber;
     delivery->channel = subscription->channel;
-    delivery->key = hub_channel_at(hub, subscription->channel)->key;
-    delivery->count = count;
-    delivery->payloads = payloads;
+    delivery->key = channel->key;
+    delivery->offset = channel->taken;
+    delivery->count = count - channel->taken;
+    delivery->payloads = payloads + channel->taken;
+    channel->taken = 0;
     return true;
 }
 

@@ -29,8 +29,11 @@ void hub_init(struct hub *hub, struct pool *channels, struct pool *subscriptions
     check(channels->element_bytes == sizeof(struct hub_channel));
     check(subscriptions->element_bytes == sizeof(struct hub_subscription));
     check(messages->element_bytes == sizeof(struct hub_message));
-    *hub = (struct hub){
-        .channels = channels, .subscriptions = subscriptions, .messages = messages, .arena = arena};
+    *hub = (struct hub){.channels = channels,
+                        .subscriptions = subscriptions,
+                        .messages = messages,
+                        .arena = arena,
+                        .burst_bytes_max = FANOUT_BYTES_MAX};
     table_init(&hub->names, buckets, key);
     hub->names.link_at = link_at;
     hub->names.is_key = is_key;
@@ -222,6 +225,7 @@ static bool subscription_end(struct hub *hub, uint32_t index, uint32_t *owner_he
     *(next == 0 ? &channel->last : &subscription_at(hub, next)->channel_prev) = previous;
     if (channel->cursor == index) {
         channel->cursor = next;
+        channel->taken = 0;
     }
     uint32_t owner_next = subscription->owner_next;
     uint32_t owner_prev = subscription->owner_prev;

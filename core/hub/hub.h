@@ -49,7 +49,7 @@ struct hub_channel { // 64 bytes, pooled
     uint16_t job_count; // messages the fan-out in progress carries, 0 = none in progress
     uint8_t name_bytes;
     uint8_t has_job; // in the list
-    uint32_t spare;
+    uint32_t taken;  // of the fan-out in progress: what the subscription at the cursor has of it
 };
 
 enum {
@@ -62,6 +62,7 @@ struct hub_burst { // what the fan-out at the head of the list carries, laid out
     uint32_t count;
     uint32_t sequence;       // of its first message
     uint32_t delivery_count; // since this channel had its turn
+    uint32_t subscription;   // of the present delivery
     uint32_t has_except;
     uint32_t payloads[HUB_FORM_COUNT][HUB_BURST_MAX];
     uint32_t excepts[HUB_BURST_MAX];
@@ -77,6 +78,9 @@ struct hub {
     uint32_t job_first, job_last; // channels with waiting messages
     uint64_t subscription_count;
     uint64_t name_bytes; // of the long ones' blocks
+    // What one fan-out carries at most, in wire bytes (a larger first message alone): set by the
+    // owner, to no more than the smallest queue can take several of.
+    uint32_t burst_bytes_max;
     struct hub_burst burst;
 };
 
@@ -119,18 +123,23 @@ bool hub_post(struct hub *hub, uint32_t channel, const uint32_t payloads[HUB_FOR
 struct hub_delivery {
     uint32_t subscriber;
     uint32_t channel; // index
-    uint32_t key;   // for outbox_put_message: an index may pass to another channel while a message
-                    // of the first still waits in an outbox
-    uint32_t count; // payloads for this subscriber, in order, at least 1
+    uint32_t key;    // for outbox_put_message: an index may pass to another channel while a message
+                     // of the first still waits in an outbox
+    uint32_t count;  // payloads for this subscriber, in order, at least 1
+    uint32_t offset; // of the first, in what this fan-out has for it
     const uint32_t *payloads; // handles, borrowed until the next hub_fanout_next, whatever else is
                               // called meanwhile
 };
 // Yields the next delivery of the fan-outs in progress, or false when no channel has work. A
-// fan-out carries all messages that wait on its channel when it starts (at most HUB_BURST_MAX);
-// subscribers that join or leave meanwhile neither miss nor double anything they should have. The
-// caller stops when its budget for the turn is spent and goes on next turn. Channels take turns: a
-// fan-out of more than SENDS_IDLE_MAX deliveries goes behind the others.
+// fan-out carries the messages that wait on its channel when it starts (at most HUB_BURST_MAX, and
+// burst_bytes_max); subscribers that join or leave meanwhile neither miss nor double anything they
+// should have. The caller stops when its budget for the turn is spent and goes on next turn.
+// Channels take turns: a fan-out of more than SENDS_IDLE_MAX deliveries goes behind the others.
 bool hub_fanout_next(struct hub *hub, struct hub_delivery *delivery);
+// Right after hub_fanout_next, before any join or leave: the subscriber took only the first `taken`
+// of the delivery, fewer than its count. The rest is its next delivery of this channel, which goes
+// behind the others.
+void hub_fanout_put_off(struct hub *hub, const struct hub_delivery *delivery, uint32_t taken);
 bool hub_has_work(const struct hub *hub);
 // Hint, after hub_fanout_next: the subscriber of the next delivery (UINT32_MAX: not known yet), so
 // that the caller can ask the cache for its connection; asks for the subscription after it.

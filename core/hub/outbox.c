@@ -15,6 +15,7 @@
 
 static_assert(sizeof(struct outbox) == 16, "in the connection's own cache line");
 static_assert(sizeof(struct outbox_entry) == 16, "one per waiting payload");
+static_assert(SEND_PIECES_MAX <= UINT8_MAX, "flight_count holds it");
 
 // In an entry's channel: what must not be dropped, told without touching the payload.
 static const uint32_t channel_control = UINT32_MAX - 2; // the least of them: a control frame
@@ -126,7 +127,7 @@ uint32_t outbox_gather(struct outboxes *outboxes, struct outbox *outbox, struct 
         pieces[count++] = wire;
         index = entry->next;
     }
-    outbox->flight_count = (uint16_t)count;
+    outbox->flight_count = (uint8_t)count;
     queued_subtract(outboxes, outbox, (uint32_t)gathered);
     return count;
 }

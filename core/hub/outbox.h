@@ -21,8 +21,9 @@ struct outbox {
     uint32_t first, last;  // entries; the first `flight_count` of them are in flight
     uint32_t queued_bytes; // wire bytes that wait, without those in flight (DESIGN.md section 5,
                            // Backpressure)
-    uint16_t flight_count;
-    uint16_t owner_bits; // lent to the owner of the outbox
+    uint8_t flight_count;
+    uint8_t flight_turn; // lent to the owner of the outbox: when what is in flight was sent
+    uint16_t owner_bits; // lent to it
 };
 
 enum outbox_policy { OUTBOX_CLOSE, OUTBOX_DROP_OLDEST, OUTBOX_DROP_NEWEST, OUTBOX_CONFLATE };

@@ -51,6 +51,20 @@ static void site_retire(struct stream *stream, struct site *site) {
     site_sweep(stream, site);
 }
 
+// A fan-out carries no more than a quarter of the smallest queue, so that a burst reaches all
+// subscribers in step instead of filling one's queue.
+static void burst_bound(struct stream *stream) {
+    uint64_t bytes = FANOUT_BYTES_MAX;
+    for (uint32_t i = 1; i < SETTINGS_MAX; i++) {
+        const struct config_route *route = stream->rules[i].route;
+        if (route != NULL && route->verb == CONFIG_VERB_CHANNELS) {
+            uint64_t quarter = route->backpressure.queue_bytes / 4;
+            bytes = quarter < bytes ? quarter : bytes;
+        }
+    }
+    stream->hub->burst_bytes_max = (uint32_t)bytes;
+}
+
 bool stream_site_set(struct stream *stream, struct site *site) {
     uint32_t free_count = 0;
     for (uint32_t i = 1; i < SETTINGS_MAX; i++) {
@@ -78,6 +92,7 @@ bool stream_site_set(struct stream *stream, struct site *site) {
     if (older != NULL) {
         site_retire(stream, older);
     }
+    burst_bound(stream);
     return true;
 }
 

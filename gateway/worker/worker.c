@@ -18,24 +18,33 @@ enum {
     BACKLOG_WAIT_MS = 1, // until a full mailbox is looked at again
 };
 
-static void deliver(struct worker *worker, const struct hub_delivery *delivery) {
+// False: a part of it was put off until the sends of this turn are out.
+static bool deliver(struct worker *worker, const struct hub_delivery *delivery) {
     for (uint32_t i = 0; i < delivery->count; i++) {
-        enum conn_send_result result = conn_send(&worker->clients.conns, delivery->subscriber,
-                                                 delivery->payloads[i], delivery->key);
+        enum conn_send_result result = conn_offer(&worker->clients.conns, delivery->subscriber,
+                                                  delivery->payloads[i], delivery->key);
+        if (result == CONN_SENT_LATER) {
+            hub_fanout_put_off(&worker->hub, delivery, i);
+            return false;
+        }
         counter_add(&worker->counters, COUNTER_deliveries, result != CONN_SENT_CLOSED);
     }
+    return true;
 }
 
 // Continues fan-outs within the turn's budget (decision 4): fewer while other work waits.
 static void fan_out(struct worker *worker) {
     uint32_t budget = worker->was_busy ? SENDS_BUSY_MAX : SENDS_IDLE_MAX;
     struct hub_delivery delivery;
-    for (uint32_t i = 0; i < budget && hub_fanout_next(&worker->hub, &delivery); i++) {
+    uint32_t later_count = 0;
+    for (uint32_t i = 0;
+         i < budget && later_count < LATERS_TURN_MAX && hub_fanout_next(&worker->hub, &delivery);
+         i++) {
         uint32_t next = hub_fanout_peek(&worker->hub);
         if (next != UINT32_MAX) {
             __builtin_prefetch(conn_at(&worker->clients.conns, next), 1);
         }
-        deliver(worker, &delivery);
+        later_count += !deliver(worker, &delivery);
     }
 }
 
@@ -54,6 +63,7 @@ static uint32_t take_completions(struct worker *worker) {
     struct link_event event;
     uint32_t count = 0;
     uint32_t handled = 0;
+    uint64_t before = io_stats(worker->io).completions;
     // Bounded by io_next: COMPLETIONS_TURN_MAX per ring.
     while (link_next(&worker->clients.link, &event)) {
         clients_on_event(&worker->clients, &event);
@@ -63,6 +73,8 @@ static uint32_t take_completions(struct worker *worker) {
             clients_pump(&worker->clients);
         }
     }
+    worker->clients.conns.has_unreaped =
+        io_stats(worker->io).completions - before >= COMPLETIONS_TURN_MAX;
     return count;
 }
 

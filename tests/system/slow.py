@@ -1,5 +1,6 @@
 """Slow readers: each policy does exactly what it says, everyone else gets everything, and the books balance."""
 
+import json
 import time
 
 from harness.rows import row
@@ -29,7 +30,6 @@ FILL = "x" * 1000
 
 
 def publish(gateway, first, count, channel="busy"):
-    # A batch is smaller than the queue: what comes within one turn is queued before it is sent.
     for begin in range(first, first + count, 10):
         items = [
             {"channel": channel, "text": f"{i:06}{FILL}"}
@@ -213,6 +213,54 @@ def others_are_served(t):
         other.expect_pong(str(number).encode())
         if time.monotonic() - began > 1:
             raise Wrong("a pong took more than a second")
+
+
+BURST = 128  # messages of 8 KiB: four times the queue
+LOAD = "y" * 8192
+BURST_CONFIG = """\
+listeners:
+  - address: 127.0.0.1:{port}
+admin: {address: "127.0.0.1:{admin}"}
+workers: 2
+drain: 1s
+backpressure: {queue: 256KiB, kernel: 4MiB, policy: POLICY}
+routes:
+  - {path: /burst, channels: {subscribe: ["c0", "c1", "c2", "c3"]}}
+"""
+
+
+@row(
+    POLICY,
+    "a burst of four times the queue in one publish, over one channel or several: readers that keep up get all of it",
+    cases={
+        f"{policy}-{spread}{form}": (policy, spread, form)
+        for policy in ("close", "drop_oldest", "drop_newest")
+        for spread in (1, 4)
+        for form in ("", "?envelope=json")
+    },
+)
+def burst(t, policy, spread, form):
+    gateway = t.start(BURST_CONFIG.replace("POLICY", policy))
+    # Their sockets take everything, however late their process is scheduled.
+    peers = [t.open("/burst" + form, receive_buffer=4 << 20) for _ in range(20)]
+    items = [{"channel": f"c{i % spread}", "text": f"{i:06}{LOAD}"} for i in range(BURST)]
+    status, _, body = gateway.ask("POST", "/publish", {"items": items})
+    if status != 200:
+        raise Wrong(f"publish: {status} {body[:200]}")
+    for peer in peers:
+        came = {}
+        for _ in range(BURST):
+            got = peer.frame()
+            if got.opcode == CLOSE:
+                raise Wrong(f"{got} after {sum(map(len, came.values()))} messages")
+            data = json.loads(got.payload)["data"] if form else got.payload
+            came.setdefault(int(data[:6]) % spread, []).append(int(data[:6]))
+        for channel in range(spread):
+            if came[channel] != list(range(channel, BURST, spread)):
+                raise Wrong(f"channel {channel}: {came[channel]}")
+    for how in ("oldest", "newest", "conflated", "closed"):
+        if gateway.metric(f"holdfast_dropped_{how}_total") != 0:
+            raise Wrong(f"messages were dropped: {how}")
 
 
 def drain_now(peer):

@@ -150,6 +150,109 @@ Test(queue, a_send_gathers_a_bounded_number_of_bytes) {
     conn_test_close(test);
 }
 
+// --- what may come later
+
+static enum conn_send_result offer(struct conn_test *test, uint32_t wire_bytes) {
+    uint8_t *data;
+    uint32_t payload = payload_reserve(&test->arena, WS_BINARY, wire_bytes - 2, &data);
+    memset(data, 'x', wire_bytes - 2);
+    enum conn_send_result result = conn_offer(&test->conns, test->index, payload, 1);
+    payload_drop(&test->arena, payload);
+    return result;
+}
+
+static uint32_t dropped(const struct conn_test *test) {
+    uint64_t count = 0;
+    for (int id = COUNTER_dropped_oldest; id <= COUNTER_dropped_closed; id++) {
+        count += test->counters.values[id];
+    }
+    return (uint32_t)count;
+}
+
+// Up to the bound it is queued; one byte over it waits for the sends to go out, under every policy.
+Test(offer, at_the_bound) {
+    for (int policy = OUTBOX_CLOSE; policy <= OUTBOX_DROP_NEWEST; policy++) {
+        for (uint32_t bytes = 19; bytes <= 21; bytes++) {
+            struct conn_test *test = open_test((enum outbox_policy)policy, 30);
+            cr_assert_eq(offer(test, 10), CONN_SENT_QUEUED);
+            cr_assert_eq(offer(test, bytes), bytes <= 20 ? CONN_SENT_QUEUED : CONN_SENT_LATER);
+            cr_assert_eq(dropped(test), 0);
+            expect_state(test, CONN_OPEN);
+            conn_test_close(test);
+        }
+    }
+}
+
+// However many turns its burst takes, a transport that takes all of each send loses nothing.
+Test(offer, a_transport_that_takes_everything_meets_no_policy) {
+    for (int policy = OUTBOX_CLOSE; policy <= OUTBOX_DROP_NEWEST; policy++) {
+        struct conn_test *test = open_test((enum outbox_policy)policy, 30);
+        struct span pieces[SEND_PIECES_MAX];
+        for (uint32_t i = 0; i < 40; i++) {
+            cr_assert_eq(offer(test, 20), CONN_SENT_QUEUED);
+            cr_assert_eq(offer(test, 20), CONN_SENT_LATER);
+            cr_assert_eq(conn_gather(&test->conns, test->index, pieces), 1);
+            cr_assert_eq(offer(test, 20), CONN_SENT_QUEUED); // what is in flight does not count
+            cr_assert_eq(offer(test, 20), CONN_SENT_LATER);  // submitted only when this turn ends
+            conn_test_wait(test, 0);
+            conn_sent(&test->conns, test->index, 20);
+            cr_assert_eq(offer(test, 20), CONN_SENT_LATER); // now the next may be sent
+            cr_assert_eq(conn_gather(&test->conns, test->index, pieces), 1);
+            conn_test_wait(test, 0);
+            conn_sent(&test->conns, test->index, 20);
+        }
+        cr_assert_eq(dropped(test), 0);
+        conn_test_close(test);
+    }
+}
+
+// A send that is still there in the next turn was left by the transport: from now on the policy.
+Test(offer, a_transport_that_has_refused_meets_its_policy) {
+    static const enum conn_send_result results[] = {
+        [OUTBOX_CLOSE] = CONN_SENT_CLOSED,
+        [OUTBOX_DROP_OLDEST] = CONN_SENT_DROPPED,
+        [OUTBOX_DROP_NEWEST] = CONN_SENT_DROPPED,
+        [OUTBOX_CONFLATE] = CONN_SENT_DROPPED,
+    };
+    for (int policy = OUTBOX_CLOSE; policy <= OUTBOX_CONFLATE; policy++) {
+        struct conn_test *test = open_test((enum outbox_policy)policy, 30);
+        struct span pieces[SEND_PIECES_MAX];
+        cr_assert_eq(offer(test, 20), CONN_SENT_QUEUED);
+        cr_assert_eq(conn_gather(&test->conns, test->index, pieces), 1);
+        cr_assert_eq(offer(test, 20), CONN_SENT_QUEUED);
+        cr_assert_eq(offer(test, 20), CONN_SENT_LATER);
+        conn_test_wait(test, 0);
+        cr_assert_eq(offer(test, 20), results[policy]);
+        cr_assert_eq(dropped(test), policy == OUTBOX_CLOSE ? 2 : 1);
+        conn_test_close(test);
+    }
+}
+
+// With more completions waiting than a turn reads, a send may have ended unseen; not for ever.
+Test(offer, completions_that_were_not_read_yet_are_waited_for) {
+    struct conn_test *test = open_test(OUTBOX_DROP_NEWEST, 30);
+    struct span pieces[SEND_PIECES_MAX];
+    cr_assert_eq(offer(test, 20), CONN_SENT_QUEUED);
+    cr_assert_eq(conn_gather(&test->conns, test->index, pieces), 1);
+    cr_assert_eq(offer(test, 20), CONN_SENT_QUEUED);
+    test->conns.has_unreaped = true;
+    for (uint32_t turn = 1; turn < UNREAPED_TURNS_MAX; turn++) {
+        conn_test_wait(test, 0);
+        cr_assert_eq(offer(test, 20), CONN_SENT_LATER);
+    }
+    conn_test_wait(test, 0);
+    cr_assert_eq(offer(test, 20), CONN_SENT_DROPPED);
+    conn_test_close(test);
+}
+
+Test(offer, one_that_closes_takes_nothing_and_holds_nobody_up) {
+    struct conn_test *test = open_test(OUTBOX_CLOSE, 30);
+    cr_assert_eq(offer(test, 20), CONN_SENT_QUEUED);
+    conn_close(&test->conns, test->index, &(struct conn_close_options){.fault = FAULT_draining});
+    cr_assert_eq(offer(test, 20), CONN_SENT_CLOSED);
+    conn_test_close(test);
+}
+
 // --- pausing
 
 Test(pause, nothing_is_read_until_it_ends) {

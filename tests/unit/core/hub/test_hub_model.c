@@ -1,6 +1,7 @@
 // The hub against a naive model: random joins, leaves, posts and fan-outs with a budget, also in
 // the middle of a delivery. Each subscriber sees exactly the messages posted after it joined and
 // before it left, in order, once.
+#include "core/base/limits.h"
 #include "core/base/prng.h"
 #include "tests/unit/core/hub/hub_fixture.h"
 
@@ -104,7 +105,7 @@ static void step_post(void) {
     }
 }
 
-static void deliver(const struct hub_delivery *delivery) {
+static void deliver(const struct hub_delivery *delivery, uint32_t count) {
     struct span name = hub_channel_name(&fixture.hub, delivery->channel);
     uint32_t channel = 0;
     while (!span_is(name, names[channel])) {
@@ -114,7 +115,7 @@ static void deliver(const struct hub_delivery *delivery) {
     cr_assert(pending->is_joined);
     cr_assert(delivery->count > 0 && delivery->count <= HUB_BURST_MAX);
     cr_assert_leq(delivery->count, pending->last - pending->first);
-    for (uint32_t i = 0; i < delivery->count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         uint32_t mark = pending->form == HUB_ENVELOPE ? UINT32_C(1) << 31 : 0;
         cr_assert_eq(hub_fixture_number(&fixture, delivery->payloads[i]),
                      pending->numbers[pending->first++] | mark);
@@ -122,8 +123,11 @@ static void deliver(const struct hub_delivery *delivery) {
     if (pending->first == pending->last) {
         pending->first = pending->last = 0;
     }
-    delivered_count += delivery->count;
-    burst_count += delivery->count > 1;
+    delivered_count += count;
+    burst_count += count > 1;
+    if (count < delivery->count) {
+        hub_fanout_put_off(&fixture.hub, delivery, count);
+    }
 }
 
 static void step_other(void) {
@@ -147,7 +151,7 @@ static void step_fanout(uint32_t budget, bool with_others) {
         if (with_others && prng_below(&prng, 3) == 0) {
             uint32_t copy[HUB_BURST_MAX]; // the payloads stay, whatever happens meanwhile
             memcpy(copy, delivery.payloads, delivery.count * sizeof copy[0]);
-            deliver(&delivery);
+            deliver(&delivery, delivery.count);
             for (uint32_t j = prng_below(&prng, 4); j > 0; j--) {
                 step_other();
             }
@@ -156,7 +160,8 @@ static void step_fanout(uint32_t budget, bool with_others) {
                 cr_assert_gt(payload_at(&fixture.memory.arena, copy[j])->references, 0);
             }
         } else {
-            deliver(&delivery);
+            bool is_put_off = prng_below(&prng, 4) == 0;
+            deliver(&delivery, is_put_off ? prng_below(&prng, delivery.count) : delivery.count);
         }
     }
 }
@@ -166,6 +171,7 @@ Test(hub_model, random_steps) {
     prng_init(&prng, 3);
     for (uint32_t round = 0; round < 60; round++) {
         fixture.messages.pool.limit = prng_below(&prng, 3) == 0 ? 30 : TEST_MESSAGES_MAX;
+        fixture.hub.burst_bytes_max = prng_below(&prng, 3) == 0 ? 20 : FANOUT_BYTES_MAX;
         uint32_t fanout_share = 5 + prng_below(&prng, 40);
         for (uint32_t step = 0; step < 2000; step++) {
             if (prng_below(&prng, 100) < fanout_share) {
