@@ -48,6 +48,7 @@ void conn_move(struct conns *conns, uint32_t index, enum conn_state to) {
               (uint32_t)conn->state << 8 | (uint32_t)to, conn->fault);
     conns->open_count -= conn->state == CONN_OPEN;
     conn_clear(conn, CONN_PING_OUT); // phase_ms means something else from here on
+    conn_clear(conn, CONN_PING_WAITS);
     conns->open_count += to == CONN_OPEN;
     conn->state = (uint8_t)to;
     conn->phase_ms = to == CONN_OPEN ? 0 : conn_now32(conns);
@@ -301,7 +302,7 @@ void conn_unpause(struct conns *conns, uint32_t index) {
     }
     conn_clear(conn, CONN_PAUSED);
     conn->read_ms = conn_now32(conns); // its silence was our doing
-    if (conn_has(conn, CONN_PING_OUT)) {
+    if (conn_has(conn, CONN_PING_OUT) && !conn_has(conn, CONN_PING_WAITS)) {
         conn_clear(conn, CONN_PING_OUT);
         conn->phase_ms = 0;
     }

@@ -44,9 +44,9 @@
 //                 4 -> ENDED -> FREE
 //
 //   HEAD     the client's head: handshake deadline (kept alive: idle until its first byte)
-//   VERDICT  the owner's answer to a head
+//   VERDICT  the owner's answer to a head: handshake deadline, then 503
 //   BODY     the client's body: deadlines for progress and for the whole
-//   REPLY    the owner's answer to a complete body
+//   REPLY    the owner's answer to a complete body: the same deadline
 //   OPEN     nobody: ping, pong, idle, age, stall, drain deadlines
 //   CLOSING  the peer's Close, ours being queued: close deadline
 //   DISCARD  the peer's end, reading and throwing away: 1 s after our last bytes, or 256 KiB
@@ -69,7 +69,7 @@ enum conn_state {
 // outbox.owner_bits
 enum conn_flag {
     CONN_TOUCHED = 1 << 0,  // on the touched list
-    CONN_PING_OUT = 1 << 1, // a keepalive ping is unanswered; phase_ms is when it was sent
+    CONN_PING_OUT = 1 << 1, // a keepalive ping is unanswered; phase_ms is when it went out
     CONN_HAS_PINGED =
         1 << 2,           // at least one keepalive ping was sent: from now on exactly the interval
     CONN_PAUSED = 1 << 3, // by the owner: nothing is read
@@ -86,6 +86,7 @@ enum conn_flag {
     CONN_WAS_OPEN = 1 << 12,    // it was upgraded
     CONN_METHOD_HEAD = 1 << 13, // the request in progress is a HEAD
     CONN_GIVEN_UP = 1 << 14,    // what waited for it was dropped: no patience with its reading
+    CONN_PING_WAITS = 1 << 15,  // with PING_OUT: that ping is still queued or in flight
 };
 
 struct conn {
@@ -98,7 +99,7 @@ struct conn {
     uint32_t read_ms;       // last bytes received
     uint32_t message_ms;    // last message either way, for `idle`
     uint32_t send_ms;       // when the send in flight began
-    uint32_t phase_ms; // when this state began; OPEN: when the ping was sent, or (no ping out) the
+    uint32_t phase_ms; // when this state began; OPEN: when the ping went out, or (no ping out) the
                        // last round trip in microseconds
     uint16_t settings; // index into conns.settings
     uint8_t state;     // enum conn_state

@@ -90,9 +90,9 @@ static uint32_t retry_after_s(const struct conns *conns, uint32_t index, uint16_
     return RETRY_AFTER_S_MIN + conn_jitter(conns, index, RETRY_AFTER_S_MAX - RETRY_AFTER_S_MIN + 1);
 }
 
-void conn_refuse_fault(struct conns *conns, uint32_t index, const struct fault *fault) {
+static void refuse(struct conns *conns, uint32_t index, const struct fault *fault,
+                   bool has_unread) {
     struct conn *conn = conn_at(conns, index);
-    bool is_complete = conn->state == CONN_VERDICT && !has_unread_body(conns, index);
     struct http_refusal refusal = {.fault = fault,
                                    .is_head = conn_has(conn, CONN_METHOD_HEAD),
                                    .retry_after_s =
@@ -103,8 +103,14 @@ void conn_refuse_fault(struct conns *conns, uint32_t index, const struct fault *
     conn_clear(conn, CONN_KEEP_ALIVE);
     conn_blame(conns, index, (enum fault_id)fault->id);
     if (refusal_queue(conns, index, &refusal)) {
-        conn_exchange_end(conns, index, !is_complete);
+        conn_exchange_end(conns, index, has_unread);
     }
+}
+
+void conn_refuse_fault(struct conns *conns, uint32_t index, const struct fault *fault) {
+    uint8_t state = conn_at(conns, index)->state;
+    bool has_head = state == CONN_VERDICT || state == CONN_REPLY;
+    refuse(conns, index, fault, !has_head || has_unread_body(conns, index));
 }
 
 void conn_refuse(struct conns *conns, uint32_t index, struct http_refusal *refusal) {
@@ -219,7 +225,7 @@ static struct conn_event on_head(struct conns *conns, uint32_t index, struct spa
     conn_move(conns, index, CONN_VERDICT);
     conn_clear(conn, CONN_KEEP_ALIVE);
     if (fault != NULL) {
-        conn_refuse_fault(conns, index, fault);
+        refuse(conns, index, fault, true); // nobody can say whether a body follows
         return none;
     }
     http_body_init(&input->http.body, request);

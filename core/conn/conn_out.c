@@ -200,7 +200,12 @@ void conn_sent(struct conns *conns, uint32_t index, uint64_t sent_bytes) {
     check(conn_has(conn, CONN_SENDING));
     conn_clear(conn, CONN_SENDING);
     counter_add(conns->counters, COUNTER_bytes_out, sent_bytes);
+    uint64_t control_sent = conns->outboxes.control_sent;
     uint32_t messages = outbox_sent(&conns->outboxes, &conn->outbox, sent_bytes);
+    if (conn_has(conn, CONN_PING_WAITS) && conns->outboxes.control_sent != control_sent) {
+        conn_clear(conn, CONN_PING_WAITS); // only now can it be answered
+        conn->phase_ms = conn_now32(conns);
+    }
     counter_add(conns->counters, COUNTER_messages_out, messages);
     if (conn->state == CONN_ENDED) {
         return;

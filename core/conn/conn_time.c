@@ -2,9 +2,10 @@
 // traffic does not touch the wheel: what moved on is found "not yet due" when the entry fires, and
 // armed again.
 //
-// Five promises: a head or body is complete in time (handshake_ms, BODY_WAIT_MS); a silent peer is
-// asked (ping_ms) and answers (pong_ms); a send moves (stall_ms); a close ends (CLOSE_WAIT_MS,
-// DISCARD_WAIT_MS); idle, age and drain end what is open.
+// Six promises: a head or body is complete in time (handshake_ms, BODY_WAIT_MS), and so is the
+// owner's answer (handshake_ms); a silent peer is asked (ping_ms) and answers (pong_ms); a send
+// moves (stall_ms); a close ends (CLOSE_WAIT_MS, DISCARD_WAIT_MS); idle, age and drain end what is
+// open.
 #include "core/base/check.h"
 #include "core/conn/internal.h"
 #include "core/hub/payload.h"
@@ -93,6 +94,10 @@ static int32_t deadline(const struct conns *conns, uint32_t index) {
                  conn->phase_ms +
                      (has_keep_alive_wait(conn) ? (uint32_t)KEEP_ALIVE_MS : conns->handshake_ms));
         break;
+    case CONN_VERDICT:
+    case CONN_REPLY:
+        earliest(conns, &best, conn->phase_ms + conns->handshake_ms);
+        break;
     case CONN_BODY:
         earliest(conns, &best, conn->read_ms + conns->handshake_ms);
         earliest(conns, &best, conn->phase_ms + BODY_WAIT_MS);
@@ -134,15 +139,24 @@ void conn_arm(struct conns *conns, uint32_t index) {
     }
 }
 
+// Its time, and sixteen bits that a peer which invents one would have to guess.
+void conn_ping_stamp(const struct conns *conns, uint64_t time_us, uint8_t stamp[PING_STAMP_BYTES]) {
+    uint64_t proof = (time_us ^ conns->jitter_seed) * 0x9e3779b97f4a7c15u;
+    proof = (proof ^ proof >> 32) * 0xbf58476d1ce4e5b9u;
+    uint64_t word = (time_us & PING_TIME_MASK) | (proof & ~PING_TIME_MASK);
+    for (uint32_t i = 0; i < PING_STAMP_BYTES; i++) {
+        stamp[i] = (uint8_t)(word >> (8 * i));
+    }
+}
+
 // One payload serves all pings of a turn: the time is the same for all of them.
 static void ping_send(struct conns *conns, uint32_t index) {
     struct conn *conn = conn_at(conns, index);
     if (conns->ping_payload == 0) {
-        uint8_t stamp[8];
-        for (uint32_t i = 0; i < 8; i++) {
-            stamp[i] = (uint8_t)(conns->now_us >> (8 * i));
-        }
-        conns->ping_payload = payload_frame(conns->arena, WS_PING, span_make(stamp, 8));
+        uint8_t stamp[PING_STAMP_BYTES];
+        conn_ping_stamp(conns, conns->now_us, stamp);
+        conns->ping_payload =
+            payload_frame(conns->arena, WS_PING, span_make(stamp, PING_STAMP_BYTES));
     }
     if (conns->ping_payload == 0 ||
         !outbox_put(&conns->outboxes, &conn->outbox, conns->ping_payload)) {
@@ -150,6 +164,7 @@ static void ping_send(struct conns *conns, uint32_t index) {
         return;
     }
     conn_set(conn, CONN_PING_OUT);
+    conn_set(conn, CONN_PING_WAITS);
     conn_set(conn, CONN_HAS_PINGED);
     conn->phase_ms = conn_now32(conns);
     counter_add(conns->counters, COUNTER_pings_sent, 1);
@@ -162,7 +177,8 @@ static void open_keepalive(struct conns *conns, uint32_t index) {
     if (settings->ping_ms == 0 || conn_has(conn, CONN_PAUSED)) {
         return;
     }
-    if (conn_has(conn, CONN_PING_OUT) && (int32_t)(conn->read_ms - conn->phase_ms) > 0) {
+    bool waits = conn_has(conn, CONN_PING_WAITS);
+    if (conn_has(conn, CONN_PING_OUT) && !waits && (int32_t)(conn->read_ms - conn->phase_ms) > 0) {
         // Bytes have come since: it lives, also when its pong waits behind a large message.
         conn_clear(conn, CONN_PING_OUT);
         conn->phase_ms = 0;
@@ -171,6 +187,10 @@ static void open_keepalive(struct conns *conns, uint32_t index) {
         if (until(conns, ping_due(conns, index)) <= 0) {
             ping_send(conns, index);
         }
+    } else if (until(conns, conn->phase_ms + settings->pong_ms) <= 0 && waits) {
+        // Behind what the peer reads slowly it could not be answered yet, and one that reads
+        // nothing meets the stall deadline. Looked at again after as long.
+        conn->phase_ms = conn_now32(conns);
     } else if (until(conns, conn->phase_ms + settings->pong_ms) <= 0) {
         conn_close(
             conns, index,
@@ -209,6 +229,10 @@ static void state_on_time(struct conns *conns, uint32_t index) {
         return;
     case CONN_BODY:
         conn_refuse_fault(conns, index, fault_get(FAULT_handshake_timeout));
+        return;
+    case CONN_VERDICT:
+    case CONN_REPLY: // what the owner still answers finds another state
+        conn_refuse_fault(conns, index, fault_get(FAULT_answer_timeout));
         return;
     case CONN_CLOSING:
     case CONN_DISCARD:

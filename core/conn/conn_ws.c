@@ -24,15 +24,18 @@ static void on_ping(struct conns *conns, uint32_t index, struct span payload) {
 
 static void on_pong(struct conns *conns, uint32_t index, struct span payload) {
     struct conn *conn = conn_at(conns, index);
-    if (!conn_has(conn, CONN_PING_OUT) || payload.length != 8) {
+    bool is_awaited = conn_has(conn, CONN_PING_OUT) && !conn_has(conn, CONN_PING_WAITS);
+    if (!is_awaited || payload.length != PING_STAMP_BYTES) {
         return; // unsolicited: allowed, and no answer is owed (RFC 6455 5.5.3)
     }
     uint64_t sent_us = 0;
-    for (uint32_t i = 0; i < 8; i++) {
+    for (uint32_t i = 0; i < 6; i++) {
         sent_us |= (uint64_t)payload.data[i] << (8 * i);
     }
-    if ((uint32_t)(sent_us / 1000) != conn->phase_ms || sent_us > conns->now_us) {
-        return; // not the ping that is out
+    uint8_t stamp[PING_STAMP_BYTES];
+    conn_ping_stamp(conns, sent_us, stamp);
+    if (!span_equal(payload, span_make(stamp, PING_STAMP_BYTES)) || sent_us > conns->now_us) {
+        return; // not one of our pings
     }
     uint64_t trip_us = conns->now_us - sent_us;
     conn_clear(conn, CONN_PING_OUT);

@@ -31,6 +31,9 @@ void conn_refuse_fault(struct conns *conns, uint32_t index, const struct fault *
 void conn_exchange_end(struct conns *conns, uint32_t index, bool has_unread);
 struct conn_event conn_feed_frames(struct conns *conns, uint32_t index, struct span_mut *bytes);
 void conn_feed_discard(struct conns *conns, uint32_t index, struct span_mut *bytes);
+enum { PING_STAMP_BYTES = 8 };
+#define PING_TIME_MASK ((UINT64_C(1) << 48) - 1) // microseconds: nine years
+void conn_ping_stamp(const struct conns *conns, uint64_t time_us, uint8_t stamp[PING_STAMP_BYTES]);
 // A number that differs between connections and is the same for one: spreads deadlines.
 uint32_t conn_jitter(const struct conns *conns, uint32_t index, uint32_t bound);
 

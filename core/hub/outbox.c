@@ -145,6 +145,7 @@ uint32_t outbox_sent(struct outboxes *outboxes, struct outbox *outbox, uint64_t 
         if (!is_short && sent_bytes >= owed) {
             sent_bytes -= owed;
             message_count += entry->channel < channel_control;
+            outboxes->control_sent += entry->channel == channel_control;
             payload_drop(outboxes->arena, entry->payload);
             pool_give(outboxes->entries, index);
             outbox->first = next;

@@ -44,7 +44,8 @@ struct outbox_bounds {
 struct outboxes {
     struct pool *entries;
     struct arena *arena;
-    uint64_t held_bytes; // sum of queued_bytes over all outboxes of the worker
+    uint64_t held_bytes;   // sum of queued_bytes over all outboxes of the worker
+    uint64_t control_sent; // control frames but pongs that went out whole, ever
 };
 
 // Queues one message payload (taking its own reference; the caller keeps its own) under the policy.

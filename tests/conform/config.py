@@ -48,6 +48,7 @@ listeners:
 admin: {address: "127.0.0.1:{admin}"}
 workers: 1
 limits: {handshake: 400ms}
+backpressure: {kernel: 16KiB}
 keepalive: {ping: 60s, pong: 20s}
 drain: 1s
 routes:
@@ -55,6 +56,7 @@ routes:
   - {path: /idle, echo: {}, limits: {idle: 500ms}}
   - {path: /age, echo: {}, limits: {age: 600ms}}
   - {path: /ping, echo: {}, keepalive: {ping: 300ms, pong: 250ms}}
+  - {path: /patient, echo: {}, keepalive: {ping: 2100ms, pong: 2s}}
   - {path: "/chat/{room}", channels: {subscribe: ["chat.{room}"], publish: "chat.{room}"}}
 """
 

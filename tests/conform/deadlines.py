@@ -4,7 +4,7 @@ import time
 
 from conform.verbs import answered
 from harness.rows import row
-from harness.wire import CLOSE, PING, PONG, Wrong, close, frame, request, text
+from harness.wire import CLOSE, PING, PONG, TEXT, Wrong, close, frame, request, text
 
 OPTIONS = {"on": "hurried", "slow": True}
 
@@ -137,6 +137,28 @@ def keepalive_unanswered(t):
         raise Wrong(f"expected a ping, got {got}")
     peer.expect_close(1011)
     within(started, 0.3, 3)
+
+
+@row(
+    "RFC 6455 5.5.2",
+    "keepalive: a ping behind a large message is awaited from when it went out: who reads slowly is no dead peer",
+)
+def keepalive_behind_a_large_message(t):
+    peer = t.open("/patient", receive_buffer=4096)
+    size = 900_000
+    peer.send(text("m" * size))
+    started = time.monotonic()
+    while len(peer.data) < size:  # twice as long as ping + pong
+        peer.data += peer.sock.recv(min(4096, size - len(peer.data)))
+        time.sleep(0.02)
+    within(started, 6, 60)
+    got = peer.frame()
+    if got.opcode != TEXT or len(got.payload) != size:
+        raise Wrong(f"{got}")
+    while (got := peer.frame()).opcode == PING:
+        peer.send(frame(PONG, got.payload), text("still here"))
+    if got.payload != b"still here":
+        raise Wrong(f"{got}")
 
 
 @row(

@@ -1,8 +1,10 @@
 """RFC 9112 sections 2.3 and 3: the request line, its target, and the paths of DESIGN.md section 1."""
 
-from conform.verbs import handshake, opened, refused
+import time
+
+from conform.verbs import answered, handshake, opened, refused
 from harness.rows import row
-from harness.wire import upgrade
+from harness.wire import Wrong, request, upgrade
 
 # -- request line ---------------------------------------------------------------------------------------------------
 
@@ -170,3 +172,33 @@ def path_not_routed(t, path):
 )
 def path_below(t, path):
     opened(t, upgrade(path))
+
+
+@row(
+    "RFC 9112 9.6",
+    "a refused head's body is read and thrown away: the client gets the whole answer, and no reset instead",
+    cases={
+        "no-host": ({"host": None}, 400),
+        "two-hosts": ({"fields": [("Host", "other")]}, 400),
+        "bad-field": ({"fields": [("Bad Name", "x")]}, 400),
+        "two-lengths": ({"fields": [("Content-Length", "9")]}, 400),
+        "bad-target": ({"path": "/a b"}, 400),
+        "not-there": ({"path": "/nowhere"}, 404),
+    },
+)
+def refused_before_a_large_body(t, wrong, status):
+    size = 200 << 10
+    fields = [("Content-Length", str(size)), *wrong.get("fields", [])]
+    how = {**{"path": "/post/large"}, **wrong, "fields": fields}
+    peer = t.peer()
+    peer.send(request(method="POST", **how))
+    time.sleep(0.2)  # the refusal is on its way; the body is not
+    try:
+        for _ in range(size // 4096):
+            peer.sock.sendall(b"b" * 4096)
+            time.sleep(0.001)
+    except OSError as error:
+        raise Wrong(f"while the client still sent its body: {error}") from None
+    answered(peer, status, after=False)
+    peer.shut()
+    peer.expect_end()

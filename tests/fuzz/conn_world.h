@@ -319,8 +319,7 @@ static inline void world_check(struct world *world) {
     uint64_t queued = 0;
     for (uint32_t index = 1; index <= WORLD_CONNS; index++) {
         const struct conn *conn = conn_at(conns, index);
-        bool is_owners = conn->state == CONN_FREE || conn->state == CONN_VERDICT ||
-                         conn->state == CONN_REPLY || conn->state == CONN_ENDED ||
+        bool is_owners = conn->state == CONN_FREE || conn->state == CONN_ENDED ||
                          (conn->state == CONN_OPEN && conn_has(conn, CONN_PAUSED));
         check(is_owners || wheel_is_armed(&conn->timer));
         check(conn->state < CONN_CLOSING || conn->fault != FAULT_none);

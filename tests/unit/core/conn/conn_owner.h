@@ -3,6 +3,7 @@
 // same bytes can be compared.
 //   upgrade         conn_upgrade                /take   the body is collected and sent back
 //   /later          no answer by itself         /no     404, keeping the connection
+//   /keep           the body is collected, and not answered
 //   anything else   200 with the path
 #pragma once
 #include "core/hub/payload.h"
@@ -18,8 +19,9 @@ struct owner {
     struct conn_test *test;
     uint32_t log_bytes;
     char log[OWNER_LOG_BYTES];
-    bool is_silent; // messages are not echoed
-    bool is_deaf;   // nothing is sent for the moment
+    bool keeps_body; // the next body is not answered
+    bool is_silent;  // messages are not echoed
+    bool is_deaf;    // nothing is sent for the moment
 };
 
 __attribute__((format(printf, 2, 3))) static inline void owner_log(struct owner *owner,
@@ -44,7 +46,8 @@ static inline void owner_on_request(struct owner *owner, const struct conn_event
     }
     if (event->is_upgrade) {
         conn_upgrade(conns, index, 1, span_empty());
-    } else if (span_is(path, "/take")) {
+    } else if (span_is(path, "/take") || span_is(path, "/keep")) {
+        owner->keeps_body = span_is(path, "/keep");
         conn_collect(conns, index, OWNER_BODY_BYTES_MAX);
     } else if (span_is(path, "/no")) {
         struct http_refusal refusal = {.fault = fault_get(FAULT_not_found)};
@@ -59,6 +62,13 @@ static inline void owner_on_request(struct owner *owner, const struct conn_event
 static inline void owner_on_body(struct owner *owner, const struct conn_event *event) {
     struct conns *conns = &owner->test->conns;
     owner_log(owner, "body %.*s\n", (int)event->payload.length, (const char *)event->payload.data);
+    if (owner->keeps_body) {
+        owner->keeps_body = false;
+        if (event->block != 0) {
+            arena_give(conns->arena, event->block);
+        }
+        return;
+    }
     struct http_reply reply = {.status = 200, .body = event->payload};
     conn_reply(conns, owner->test->index, &reply);
     if (event->block != 0) {

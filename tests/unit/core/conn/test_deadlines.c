@@ -1,50 +1,6 @@
 // Deadlines: one tick before they are due nothing happens, one tick after it they have acted; also
 // where 32 bits of milliseconds wrap.
-#include "tests/unit/core/conn/conn_owner.h"
-
-enum { TICK = WHEEL_TICK_MS };
-
-// The tests run at three times: soon after the start, and just before the clock's low half wraps or
-// turns negative, so that deadlines fall behind it.
-static const uint64_t starts_us[] = {1000000, (UINT64_C(1) << 32) * 1000 - 3000000,
-                                     (UINT64_C(1) << 31) * 1000 - 3000000};
-enum { STARTS = 3 };
-
-static struct owner *owner_at(int start) {
-    struct owner *owner = calloc(1, sizeof *owner);
-    owner->test = calloc(1, sizeof *owner->test);
-    cr_assert_not_null(owner->test);
-    conn_test_init(owner->test, starts_us[start]);
-    conn_test_accept(owner->test);
-    return owner;
-}
-
-static struct owner *open_at(int start, struct conn_settings settings) {
-    struct owner *owner = owner_at(start);
-    struct conn_settings *mine = &owner->test->settings[1];
-    settings.reader = mine->reader;
-    settings.bounds = mine->bounds;
-    *mine = settings;
-    owner_receive_text(owner, "GET /ws HTTP/1.1\r\n" HANDSHAKE_FIELDS);
-    owner->test->sent_bytes = 0;
-    return owner;
-}
-
-static void receive_frame(struct owner *owner, uint8_t first, const void *payload,
-                          uint32_t length) {
-    uint8_t frame[1024];
-    owner_receive(owner, frame, frame_make(frame, first, payload, length));
-}
-
-// Waits until `ms` from now is nearly due, sees that nothing happened, and goes beyond it. A
-// deadline is rounded up to a tick, and so is the wait.
-static void wait_past(struct owner *owner, uint64_t ms, enum conn_state before) {
-    conn_test_wait(owner->test, ms - TICK);
-    expect_state(owner->test, before);
-    conn_test_wait(owner->test, 2 * TICK + 1);
-}
-
-#define FOR_ALL_STARTS(start) for (int start = 0; start < STARTS; start++)
+#include "tests/unit/core/conn/conn_clock.h"
 
 // --- requests
 
@@ -133,145 +89,29 @@ Test(deadlines, a_body_must_end) {
     }
 }
 
-// --- keepalive
-
-static const struct conn_settings keepalive = {.ping_ms = 25000, .pong_ms = 10000};
-
-// Waits for the first ping, which comes after half to a whole interval; returns its eight bytes.
-static void wait_first_ping(struct owner *owner, uint8_t stamp[8]) {
-    uint32_t waited = 0;
-    while (owner->test->sent_bytes == 0) {
-        conn_test_wait(owner->test, TICK);
-        owner_pump(owner);
-        waited += TICK;
-        expect(waited <= 25000 + 2 * TICK, "no ping came");
-    }
-    expect(waited >= 12500, "%u ms", waited);
-    cr_assert_eq(owner->test->sent_bytes, 10);
-    cr_assert_eq(memcmp(owner->test->sent, "\x89\x08", 2), 0);
-    memcpy(stamp, owner->test->sent + 2, 8);
-    owner->test->sent_bytes = 0;
-}
-
-Test(deadlines, a_pong_in_time_gives_the_round_trip) {
-    FOR_ALL_STARTS(start) {
-        struct owner *owner = open_at(start, keepalive);
-        uint8_t stamp[8];
-        wait_first_ping(owner, stamp);
-        cr_assert_eq(conn_round_trip_us(conn_test_conn(owner->test)), 0);
-        conns_turn(&owner->test->conns, owner->test->conns.now_us + 12345);
-        receive_frame(owner, 0x8a, stamp, 8);
-        cr_assert_eq(conn_round_trip_us(conn_test_conn(owner->test)), 12345);
-        cr_assert_eq(owner->test->round_trip.count, 1);
-        cr_assert_eq(owner->test->counters.values[COUNTER_pongs_received], 1);
-        conn_test_wait(owner->test, 25000 - TICK); // from now on exactly the interval
-        owner_pump(owner);
-        cr_assert_eq(owner->test->sent_bytes, 0);
-        conn_test_wait(owner->test, 2 * TICK);
-        owner_pump(owner);
-        cr_assert_eq(owner->test->sent_bytes, 10);
-        cr_assert_eq(owner->test->counters.values[COUNTER_pings_sent], 2);
-        owner_close(owner);
-    }
-}
-
-Test(deadlines, a_missing_pong_closes) {
-    FOR_ALL_STARTS(start) {
-        struct owner *owner = open_at(start, keepalive);
-        uint8_t stamp[8];
-        wait_first_ping(owner, stamp);
-        wait_past(owner, 10000, CONN_OPEN);
-        expect_state(owner->test, CONN_CLOSING);
-        expect_fault(owner->test, FAULT_pong_timeout);
-        owner_pump(owner);
-        cr_assert_eq(memcmp(owner->test->sent + 2, "\x03\xf3", 2), 0); // 1011
-        wait_past(owner, CLOSE_WAIT_MS, CONN_CLOSING);
+Test(deadlines, an_owner_that_does_not_answer_is_answered_for) {
+    static const struct {
+        const char *request;
+        enum conn_state waits;
+    } rows[] = {
+        {"GET /later HTTP/1.1\r\nHost: a\r\n\r\n", CONN_VERDICT},
+        {"GET /later HTTP/1.1\r\n" HANDSHAKE_FIELDS, CONN_VERDICT},
+        {"POST /keep HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi", CONN_REPLY},
+    };
+    for (size_t i = 0; i < 3 * sizeof rows / sizeof rows[0]; i++) {
+        struct owner *owner = owner_at((int)i % STARTS);
+        owner_receive_text(owner, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        owner->test->sent_bytes = 0;
+        conn_test_wait(owner->test, 7000);
+        owner_receive_text(owner, rows[i / 3].request);
+        wait_past(owner, 10000, rows[i / 3].waits); // from the question, not from the accept
+        expect_state(owner->test, CONN_FLUSH);
+        expect_fault(owner->test, FAULT_answer_timeout);
+        const char *sent = conn_test_send(owner->test);
+        cr_assert_not_null(strstr(sent, "\r\nRetry-After: "));
+        cr_assert_not_null(strstr(sent, "\r\nConnection: close\r\n"));
+        conn_test_expect_start(owner->test, "HTTP/1.1 503 ");
         expect_state(owner->test, CONN_ENDED);
-        expect_fault(owner->test, FAULT_pong_timeout);
-        owner_close(owner);
-    }
-}
-
-Test(deadlines, a_pong_of_another_ping_is_no_answer_but_a_sign_of_life) {
-    struct owner *owner = open_at(0, keepalive);
-    uint8_t stamp[8];
-    wait_first_ping(owner, stamp);
-    conn_test_wait(owner->test, 5000);
-    stamp[1] ^= 0x40;
-    receive_frame(owner, 0x8a, stamp, 8);
-    cr_assert_eq(owner->test->counters.values[COUNTER_pongs_received], 0);
-    conn_test_wait(owner->test, 10000);
-    expect_state(owner->test, CONN_OPEN);
-    owner_close(owner);
-}
-
-Test(deadlines, one_that_talks_is_not_pinged) {
-    struct owner *owner = open_at(0, keepalive);
-    for (uint32_t i = 0; i < 20; i++) {
-        conn_test_wait(owner->test, 12000);
-        receive_frame(owner, 0x8a, "", 0);
-    }
-    cr_assert_eq(owner->test->counters.values[COUNTER_pings_sent], 0);
-    owner_close(owner);
-}
-
-Test(deadlines, bytes_of_a_large_message_are_a_sign_of_life) {
-    struct owner *owner = open_at(0, keepalive);
-    uint8_t stamp[8];
-    wait_first_ping(owner, stamp);
-    conn_test_wait(owner->test, 9000);
-    owner_receive(owner, "\x82\xfe\x10\x00\0\0\0\0a", 9); // its pong waits behind this
-    conn_test_wait(owner->test, 9000);
-    owner_receive(owner, "b", 1);
-    conn_test_wait(owner->test, 2000);
-    expect_state(owner->test, CONN_OPEN);
-    owner_close(owner);
-}
-
-Test(deadlines, first_pings_are_spread_over_half_the_interval) {
-    struct owner *owner = open_at(0, keepalive);
-    struct conn_test *test = owner->test;
-    for (int i = 1; i < CONN_TEST_CONNS; i++) {
-        conn_test_accept(test);
-        conn_test_upgrade(test);
-    }
-    uint32_t in_quarter[4] = {0};
-    uint64_t before = 0;
-    for (uint32_t ms = 0; ms < 25000 + TICK; ms += TICK) {
-        conn_test_wait(test, TICK);
-        uint64_t now = test->counters.values[COUNTER_pings_sent];
-        uint32_t quarter = ms < 12500 ? 0 : (ms - 12500) / 3150;
-        in_quarter[quarter] += (uint32_t)(now - before);
-        expect(ms >= 12500 - 2 * TICK || now == 0, "a ping after %u ms", ms);
-        before = now;
-    }
-    cr_assert_eq(before, CONN_TEST_CONNS);
-    for (int i = 0; i < 4; i++) {
-        expect(in_quarter[i] >= CONN_TEST_CONNS / 16, "%u in quarter %d", in_quarter[i], i);
-    }
-    conn_test_close(test);
-    free(owner);
-}
-
-Test(deadlines, a_paused_connection_is_not_asked_and_then_given_its_time) {
-    FOR_ALL_STARTS(start) {
-        struct owner *owner = open_at(start, keepalive);
-        struct conns *conns = &owner->test->conns;
-        uint8_t stamp[8];
-        wait_first_ping(owner, stamp);
-        conn_pause(conns, owner->test->index); // its pong may be waiting in the socket
-        conn_test_wait(owner->test, 100000);
-        owner_pump(owner);
-        expect_state(owner->test, CONN_OPEN);
-        cr_assert_eq(owner->test->counters.values[COUNTER_pings_sent], 1);
-        conn_unpause(conns, owner->test->index);
-        conn_test_wait(owner->test, TICK);
-        expect_state(owner->test, CONN_OPEN);
-        conn_test_wait(owner->test, 25000 + TICK);
-        owner_pump(owner);
-        cr_assert_eq(owner->test->counters.values[COUNTER_pings_sent], 2);
-        conn_test_wait(owner->test, 10000 + 2 * TICK);
-        expect_state(owner->test, CONN_CLOSING);
         owner_close(owner);
     }
 }
@@ -432,23 +272,6 @@ Test(deadlines, a_close_that_is_not_answered_is_cut) {
         struct owner *owner = open_at(start, (struct conn_settings){.ping_ms = 0});
         conn_close(&owner->test->conns, owner->test->index,
                    &(struct conn_close_options){.fault = FAULT_closed_by_operator});
-        owner_pump(owner);
-        wait_past(owner, CLOSE_WAIT_MS, CONN_CLOSING);
-        expect_state(owner->test, CONN_ENDED);
-        owner_close(owner);
-    }
-}
-
-Test(deadlines, a_pong_behind_our_close_does_not_prolong_it) {
-    FOR_ALL_STARTS(start) {
-        struct owner *owner = open_at(start, keepalive);
-        uint8_t stamp[8];
-        wait_first_ping(owner, stamp);
-        conn_pause(&owner->test->conns, owner->test->index);
-        conn_close(&owner->test->conns, owner->test->index, // in the ping's own millisecond
-                   &(struct conn_close_options){.fault = FAULT_closed_by_operator});
-        conn_unpause(&owner->test->conns, owner->test->index);
-        receive_frame(owner, 0x8a, stamp, 8);
         owner_pump(owner);
         wait_past(owner, CLOSE_WAIT_MS, CONN_CLOSING);
         expect_state(owner->test, CONN_ENDED);

@@ -172,6 +172,23 @@ Test(refusals, of_a_request_whose_body_is_unread_ends_the_connection) {
     conn_test_close(test);
 }
 
+Test(refusals, of_a_head_that_cannot_be_read_throws_away_what_follows) {
+    struct owner *owner = owner_open();
+    owner->is_deaf = true;
+    owner_receive_text(owner, GET "Content-Length: 9\r\n\r\n" GET); // no Host
+    expect_state(owner->test, CONN_DISCARD);
+    expect_status(owner->test, FAULT_host_missing);
+    cr_assert_eq(owner->test->counters.values[COUNTER_requests], 1);
+    static uint8_t body[1000];
+    for (uint32_t bytes = 0; bytes + 2000 < DISCARD_BYTES_MAX; bytes += sizeof body) {
+        cr_assert(owner_receive(owner, body, sizeof body));
+    }
+    expect_state(owner->test, CONN_DISCARD);
+    conn_on_end(&owner->test->conns, owner->test->index);
+    expect_state(owner->test, CONN_ENDED);
+    owner_close(owner);
+}
+
 Test(refusals, a_head_request_gets_no_body) {
     struct conn_test *test = conn_test_open();
     conn_test_feed_text(test, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -101,7 +101,11 @@ Test(hub_outbox, messages_queue_in_order_and_are_sent) {
     cr_assert(outbox.queued_bytes == 0 && outboxes.held_bytes == 0);
     cr_assert(!outbox_may_send(&outbox) && !outbox_is_empty(&outbox));
     cr_assert_eq(gather(16, 1000), 0); // one send in flight
-    cr_assert_eq(outbox_sent(&outboxes, &outbox, 23), 2);
+    cr_assert_eq(outbox_sent(&outboxes, &outbox, 22), 2);
+    cr_assert_eq(outboxes.control_sent, 0);
+    cr_assert_eq(gather(16, 1000), 1);
+    cr_assert_eq(outbox_sent(&outboxes, &outbox, 1), 0);
+    cr_assert_eq(outboxes.control_sent, 1);
     cr_assert(outbox_is_empty(&outbox));
     cr_assert_eq(gather(16, 1000), 0);
 }
