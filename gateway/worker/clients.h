@@ -23,8 +23,8 @@ struct clients_owner {
 };
 
 enum {
-    BURST_BYTES = 32 << 10,    // of one receive of a client that sends in bursts
-    BURSTS_MAX = 16,           // such receives in flight: what they bring stays in the cache
+    BURST_BYTES = 64 << 10,    // of one receive of a client that sends in bursts
+    BURSTS_MAX = 4,            // such receives in flight: what they bring stays in the cache
     BURSTS_WAITING_MAX = 1024, // clients that wait for one of them; more use a ring's buffer
 };
 

@@ -393,8 +393,8 @@ static bool receives_lent(struct rig *rig, link_id id) {
 
 Test(clients, those_that_send_in_bursts_take_turns_and_the_dead_lose_theirs) {
     struct rig *rig = rig_open();
-    link_id ids[BURSTS_MAX + 3];
     enum { COUNT = BURSTS_MAX + 3 };
+    link_id ids[COUNT];
     for (uint32_t i = 0; i < COUNT; i++) {
         ids[i] = open_burst(rig);
     }
