@@ -1,0 +1,17 @@
+// What the engine's own files share: sim.c (chance, events, records), world.c (the gateway under
+// test and its threads), main.c (phases).
+#pragma once
+#include "tests/sim/sim.h"
+
+void sim_faults_choose(struct sim *sim);
+bool sim_step(struct sim *sim);         // the next event; false: there is none
+void sim_report(const struct sim *sim); // the last records, to standard error
+
+// The process with its workers, opened as gateway/process does it, but for the threads. Fails by
+// sim_fail.
+void world_open(struct sim *sim);
+void world_calm(struct sim *sim);  // faults are off
+void world_drain(struct sim *sim); // as after SIGTERM
+bool world_has_stopped(const struct sim *sim);
+void world_check_empty(struct sim *sim); // after it has stopped
+void world_close(struct sim *sim);
