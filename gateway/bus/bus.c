@@ -7,8 +7,8 @@
 #include "gateway/bus/internal.h"
 
 enum {
-    HOME_MAILS_MAX = 256, // joins, leaves and publishes that one bus_next does: a home that many
-                          // publish to has a turn that ends
+    HOME_MAILS_MAX = 256, // joins, leaves, publishes and pieces taken between two bus_flush: a home
+                          // that many publish to has a turn that ends
 };
 
 uint64_t bus_shared_bytes(uint32_t worker_count) {
@@ -89,10 +89,27 @@ static bool pieces_put(struct mailbox *mailbox, const struct mail *mail, struct 
     }
 }
 
+// What somebody waits for, or a count depends on (bus.h): it finds memory above the arena's limit,
+// which is kept for what can be refused.
+static bool is_owed(const struct mail *mail) {
+    return mail->kind == MAIL_LEAVE || mail->kind == MAIL_JOINED || mail->kind == MAIL_RECEIPT;
+}
+
+static uint32_t job_take(struct bus *bus, const struct mail *mail, uint64_t size) {
+    uint32_t block = arena_take(bus->arena, size);
+    if (block == 0 && is_owed(mail)) {
+        uint64_t limit_bytes = bus->arena->limit_bytes;
+        bus->arena->limit_bytes = UINT64_MAX;
+        block = arena_take(bus->arena, size);
+        bus->arena->limit_bytes = limit_bytes;
+    }
+    return block;
+}
+
 static bool backlog_put(struct bus *bus, uint32_t target, const struct mail *mail, struct span name,
                         struct span body) {
     uint64_t size = sizeof(struct bus_job) + name.length + body.length;
-    uint32_t block = arena_take(bus->arena, size);
+    uint32_t block = job_take(bus, mail, size);
     if (block == 0) {
         return false;
     }
@@ -163,7 +180,9 @@ bool bus_send(struct bus *bus, uint32_t target, const struct mail *mail, struct 
 
 bool bus_join(struct bus *bus, struct span name, bool is_first, uint64_t token) {
     struct mail mail = {.kind = MAIL_JOIN, .words = {token, is_first}};
-    return bus_send(bus, bus_home(bus, name), &mail, name, span_empty());
+    uint32_t target = bus_home(bus, name);
+    return bus_fits(bus, target, name, span_empty()) &&
+           bus_send(bus, target, &mail, name, span_empty());
 }
 
 void bus_leave(struct bus *bus, struct span name, bool is_last) {
@@ -177,7 +196,23 @@ void bus_leave_refused(struct bus *bus, struct span name, bool is_last) {
 }
 
 bool bus_is_backed_up(const struct bus *bus, uint32_t target) {
-    return bus->backlogs[target].first != 0;
+    // relaxed: a hint, and nothing else is read on its strength
+    return bus->backlogs[target].first != 0 ||
+           atomic_load_explicit(&bus->shared->endpoints[target].is_pressed, memory_order_relaxed);
+}
+
+// Half of the bound begins it, a quarter ends it: what is on its way already still finds room.
+static void pressure_note(struct bus *bus) {
+    uint64_t most = 0;
+    for (uint32_t target = 0; target < bus->shared->thread_count; target++) {
+        most = bus->backlogs[target].bytes > most ? bus->backlogs[target].bytes : most;
+    }
+    bool was_pressed = bus->is_pressed;
+    bus->is_pressed = most > bus->backlog_bytes_max / (was_pressed ? 4 : 2);
+    if (bus->is_pressed != was_pressed) {
+        atomic_store_explicit(&bus->shared->endpoints[bus->self].is_pressed, bus->is_pressed,
+                              memory_order_relaxed);
+    }
 }
 
 bool bus_fits(const struct bus *bus, uint32_t target, struct span name, struct span body) {
@@ -205,6 +240,10 @@ void bus_flush(struct bus *bus) {
         if (bus->backlogs[target].first != 0) {
             backlog_flush(bus, target);
         }
+    }
+    bus->home_done = 0;
+    if (bus->homes != NULL) { // the control thread is nobody's home
+        pressure_note(bus);
     }
     uint64_t rung = bus->rung;
     bus->rung = 0;
@@ -352,9 +391,8 @@ static bool source_next(struct bus *bus, uint32_t source, struct bus_event *even
 bool bus_next(struct bus *bus, struct bus_event *event) {
     lent_end(bus);
     uint32_t idle = 0;
-    uint32_t done = 0;
     // Each pass takes one entry or finds a source empty.
-    while (idle < bus->shared->thread_count && done < HOME_MAILS_MAX) {
+    while (idle < bus->shared->thread_count && bus->home_done < HOME_MAILS_MAX) {
         uint32_t source = bus->turn_source;
         bus->turn_source = (source + 1) % bus->shared->thread_count;
         bool is_complete = source_next(bus, source, event);
@@ -362,7 +400,7 @@ bool bus_next(struct bus *bus, struct bus_event *event) {
         if (is_complete && route_mail(bus, event)) {
             return true;
         }
-        done += bus->holds_entry;
+        bus->home_done += bus->holds_entry;
         lent_end(bus);
     }
     return false;

@@ -12,6 +12,19 @@
 #include "gateway/bus/mailbox.h"
 #include "gateway/io/io.h"
 
+//
+// What may be lost, and what not:
+//   PUBLISH, DELIVER    whole, when the backlog to that thread is over its bound or memory is out:
+//                       counted in dropped_mailbox, and a publisher that asked is told
+//   JOIN                is refused to its caller for the same reasons: nothing has changed then
+//   LEAVE               never lost: a subscription owes one in its life. Memory above the arena's
+//                       limit is taken for it where need be
+//   JOINED, RECEIPT     never lost, alike: the home owes one for each ask. Who asks bounds them: a
+//                       handshake its route's channels, a POST one, an envelope client
+//                       ENVELOPE_OWED_MAX (it is not read while so many are out)
+// So the backlog to a thread is at most its bound, one message, one LEAVE for each subscription and
+// one answer for each ask. Mail of one thread to another arrives in the order in which it was sent,
+// so what a home is told of a worker's interest is true in the end, whatever was refused between.
 enum { BUS_THREADS_MAX = WORKERS_MAX + 1 };
 
 enum mail_kind {
@@ -44,6 +57,7 @@ struct bus_event {
 
 struct bus_endpoint { // of each thread, in shared memory
     alignas(64) _Atomic uint32_t is_asleep;
+    _Atomic uint32_t is_pressed; // its backlogs are so full that who publishes to it should wait
     struct io_doorbell doorbell; // frozen once the thread has opened its io
 };
 
@@ -100,8 +114,10 @@ struct bus {
     struct bus_assembly assemblies[BUS_THREADS_MAX];
     uint64_t rung;        // bit per thread with new mail since the last bus_flush
     uint32_t turn_source; // whose mail is next
+    uint32_t home_done;   // entries that were no event for the owner, since the last bus_flush
     uint32_t
         lent_block;   // of the last event, given back at the next bus_next unless the owner took it
+    bool is_pressed;  // as this thread's endpoint says
     bool holds_entry; // the last event's bytes are still in the mailbox
     uint32_t held_source;
 };
@@ -127,7 +143,8 @@ void bus_endpoint_set(struct bus *bus, struct io_doorbell doorbell);
 uint32_t bus_home(const struct bus *bus,
                   struct span name); // worker index: the same in every thread
 // A subscriber came. is_first: this worker had none. With a token other than 0, a JOINED event with
-// it comes back once the home will pass messages on. False: no memory, the home never hears of it.
+// it comes back once the home will pass messages on. False: no memory, or the backlog to the home
+// is over its bound; the home never hears of it.
 bool bus_join(struct bus *bus, struct span name, bool is_first, uint64_t token);
 void bus_leave(struct bus *bus, struct span name, bool is_last);
 // Instead of bus_leave, for a join that the home refused: it was not counted.
@@ -142,9 +159,11 @@ struct bus_publication {
 // False: dropped (no memory, or the backlog to the home would be over its bound: an empty one takes
 // any), counted in dropped_mailbox.
 bool bus_publish(struct bus *bus, const struct bus_publication *publication);
-// Whether mail to that thread has to wait: publishers that feed it should not be read.
+// Whether mail to that thread has to wait, or its own mail to another fills half of what may wait:
+// publishers that feed it should not be read.
 bool bus_is_backed_up(const struct bus *bus, uint32_t target);
-// Any other mail. Never dropped for want of room: waits in the backlog. False: no memory.
+// Any other mail. Never dropped for want of room: waits in the backlog. False: no memory (what is
+// owed, see above: not even address space).
 bool bus_send(struct bus *bus, uint32_t target, const struct mail *mail, struct span name,
               struct span body);
 

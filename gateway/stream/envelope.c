@@ -4,6 +4,7 @@
 #include "core/base/digest.h"
 #include "core/hub/payload.h"
 #include "core/ws/frame.h"
+#include "core/ws/reader.h"
 #include "gateway/route/channel_name.h"
 #include "gateway/stream/internal.h"
 
@@ -136,28 +137,34 @@ void envelope_answer(struct stream *stream, uint32_t index, const struct envelop
 
 // --- in
 
-static void error_answer(struct stream *stream, uint32_t index, const char *error,
+// What is said at once waits while earlier asks are on their way, or it would overtake their
+// answers. False: nothing was said or done, the ask is to be made again.
+static bool answer_now(struct stream *stream, uint32_t index,
+                       const struct envelope_answer *answer) {
+    if (session_find(stream, index)->owed > 0) {
+        return false;
+    }
+    envelope_answer(stream, index, answer);
+    return true;
+}
+
+static bool error_answer(struct stream *stream, uint32_t index, const char *error,
                          struct span channel) {
-    struct envelope_answer answer = {.key = "error", .error = error, .channel = channel};
-    envelope_answer(stream, index, &answer);
+    return answer_now(
+        stream, index,
+        &(struct envelope_answer){.key = "error", .error = error, .channel = channel});
 }
 
 static struct span string_span(const json_t *string) {
     return span_make(json_string_value(string), (uint32_t)json_string_length(string));
 }
 
-// A valid name that the route's `allow` covers; otherwise it is answered here.
-static bool is_permitted(struct stream *stream, uint32_t index, struct span name) {
-    struct stream_session *session = session_find(stream, index);
+// NULL: a valid name that the route's `allow` covers; else what is wrong with it.
+static const char *name_error(struct stream *stream, uint32_t index, struct span name) {
     if (!channel_name_is_valid(name)) {
-        error_answer(stream, index, "invalid channel name", span_empty());
-        return false;
+        return "invalid channel name";
     }
-    if (session == NULL || !session_allows(session, name)) {
-        error_answer(stream, index, "channel not allowed", name);
-        return false;
-    }
-    return true;
+    return session_allows(session_find(stream, index), name) ? NULL : "channel not allowed";
 }
 
 static bool is_subscribed(const struct stream *stream, uint32_t index, struct span name) {
@@ -173,106 +180,109 @@ static bool is_subscribed(const struct stream *stream, uint32_t index, struct sp
     return false;
 }
 
-static void on_subscribe(struct stream *stream, uint32_t index, struct span name) {
-    if (!is_permitted(stream, index, name)) {
-        return;
+static bool on_subscribe(struct stream *stream, uint32_t index, struct span name) {
+    const char *error = name_error(stream, index, name);
+    if (error != NULL) {
+        return error_answer(stream, index, error, name);
     }
     const struct conn *conn = conn_at(stream->conns, index);
     uint32_t limit = stream_route(stream, index)->limits.channels;
     if (!is_subscribed(stream, index, name) &&
         hub_subscription_count(stream->hub, conn->subscriptions) >= limit) {
-        error_answer(stream, index, "too many channels", name);
-        return;
+        return error_answer(stream, index, "too many channels", name);
     }
     bool is_already = false;
     if (stream_join(stream, index, name, &is_already)) {
-        return; // answered when its home has answered
+        session_find(stream, index)->owed++; // answered when its home has answered
+        return true;
     }
-    if (is_already) {
-        envelope_answer(stream, index,
-                        &(struct envelope_answer){.key = "subscribed", .channel = name});
-    } else {
-        error_answer(stream, index, "out of memory", name);
-    }
+    struct envelope_answer answer = {.key = "subscribed", .channel = name};
+    return is_already ? answer_now(stream, index, &answer)
+                      : error_answer(stream, index, "out of memory", name);
 }
 
-static void on_unsubscribe(struct stream *stream, uint32_t index, struct span name) {
-    if (!is_permitted(stream, index, name)) {
-        return;
+static bool on_unsubscribe(struct stream *stream, uint32_t index, struct span name) {
+    const char *error = name_error(stream, index, name);
+    if (error != NULL) {
+        return error_answer(stream, index, error, name);
+    }
+    // A subscription whose home has not answered may still be refused by it: not before that.
+    if (session_find(stream, index)->owed > 0) {
+        return false;
     }
     struct conn *conn = conn_at(stream->conns, index);
     enum hub_leave_result result = hub_leave(stream->hub, name, &conn->subscriptions);
     if (result == HUB_ABSENT) {
-        error_answer(stream, index, "not subscribed", name);
-        return;
+        return error_answer(stream, index, "not subscribed", name);
     }
     bus_leave(stream->bus, name, result == HUB_LEFT_LAST);
-    envelope_answer(stream, index,
-                    &(struct envelope_answer){.key = "unsubscribed", .channel = name});
+    return answer_now(stream, index,
+                      &(struct envelope_answer){.key = "unsubscribed", .channel = name});
 }
 
 // The channel that plain messages go to may be published to, and whatever `allow` covers.
-static bool may_publish(struct stream *stream, uint32_t index, struct span name) {
+static const char *publish_error(struct stream *stream, uint32_t index, struct span name) {
     struct stream_session *session = session_find(stream, index);
-    bool is_own =
-        session != NULL && session->publish_bytes > 0 && span_equal(name, session_publish(session));
-    return is_own || is_permitted(stream, index, name);
+    bool is_own = session->publish_bytes > 0 && span_equal(name, session_publish(session));
+    return is_own ? NULL : name_error(stream, index, name);
 }
 
-static void publish_body(struct stream *stream, uint32_t index, struct span name, struct span body,
+static bool publish_body(struct stream *stream, uint32_t index, struct span name, struct span body,
                          uint8_t opcode) {
     const struct conn_settings *settings =
         &stream->settings[conn_at(stream->conns, index)->settings];
     if (opcode == WS_TEXT ? settings->refuses_text : settings->refuses_binary) {
-        error_answer(stream, index, "kind of message not accepted", name);
-        return;
+        return error_answer(stream, index, "kind of message not accepted", name);
     }
     uint32_t home = bus_home(stream->bus, name);
-    if (!stream_publish(stream, index, name, body, opcode, true)) {
-        error_answer(stream, index, "overloaded", name);
-    }
+    bool is_sent = stream_publish(stream, index, name, body, opcode, true);
     if (bus_is_backed_up(stream->bus, home)) {
         stream_pause_for(stream, index, home);
     }
+    if (!is_sent) {
+        return error_answer(stream, index, "overloaded", name);
+    }
+    session_find(stream, index)->owed++;
+    return true;
 }
 
-static void publish_base64(struct stream *stream, uint32_t index, struct span name,
+static bool publish_base64(struct stream *stream, uint32_t index, struct span name,
                            struct span text) {
     uint32_t room = text.length / 4 * 3 + 4;
     uint32_t block = arena_take(stream->arena, room);
     if (block == 0) {
-        error_answer(stream, index, "out of memory", name);
-        return;
+        return error_answer(stream, index, "out of memory", name);
     }
     uint8_t *bytes = arena_at(stream->arena, block);
     int64_t length = base64_decode(text, (struct span_mut){.data = bytes, .length = room});
-    if (length < 0) {
-        error_answer(stream, index, "malformed base64", name);
-    } else {
-        publish_body(stream, index, name, span_make(bytes, (uint32_t)length), WS_BINARY);
-    }
+    bool is_done = length < 0 ? error_answer(stream, index, "malformed base64", name)
+                              : publish_body(stream, index, name,
+                                             span_make(bytes, (uint32_t)length), WS_BINARY);
     arena_give(stream->arena, block);
+    return is_done;
 }
 
-static void on_publish(struct stream *stream, uint32_t index, struct span name,
+static bool on_publish(struct stream *stream, uint32_t index, struct span name,
                        const json_t *object) {
     const json_t *data = json_object_get(object, "data");
     const json_t *base64 = json_object_get(object, "base64");
     bool is_text = json_is_string(data) && base64 == NULL;
     bool is_binary = json_is_string(base64) && data == NULL;
-    if (!may_publish(stream, index, name)) {
-        return;
+    const char *error = publish_error(stream, index, name);
+    if (error != NULL) {
+        return error_answer(stream, index, error, name);
     }
     if (is_text) {
-        publish_body(stream, index, name, string_span(data), WS_TEXT);
-    } else if (is_binary) {
-        publish_base64(stream, index, name, string_span(base64));
-    } else {
-        error_answer(stream, index, "publish needs data or base64, a string", name);
+        return publish_body(stream, index, name, string_span(data), WS_TEXT);
     }
+    if (is_binary) {
+        return publish_base64(stream, index, name, string_span(base64));
+    }
+    return error_answer(stream, index, "publish needs data or base64, a string", name);
 }
 
-void envelope_on_message(struct stream *stream, uint32_t index, struct span text) {
+// False: not now (answer_now).
+static bool ask(struct stream *stream, uint32_t index, struct span text) {
     json_error_t error;
     json_t *object = json_loadb((const char *)text.data, text.length,
                                 JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
@@ -285,19 +295,74 @@ void envelope_on_message(struct stream *stream, uint32_t index, struct span text
             verb = i;
         }
     }
+    bool is_done = true;
     if (found != 1) { // a client that asked for the envelope and does not speak it
-        json_decref(object);
         conn_close(stream->conns, index,
                    &(struct conn_close_options){.fault = FAULT_envelope_malformed});
-        return;
-    }
-    struct span name = string_span(json_object_get(object, verbs[verb]));
-    if (verb == 0) {
-        on_subscribe(stream, index, name);
-    } else if (verb == 1) {
-        on_unsubscribe(stream, index, name);
     } else {
-        on_publish(stream, index, name, object);
+        struct span name = string_span(json_object_get(object, verbs[verb]));
+        is_done = verb == 0   ? on_subscribe(stream, index, name)
+                  : verb == 1 ? on_unsubscribe(stream, index, name)
+                              : on_publish(stream, index, name, object);
     }
     json_decref(object);
+    return is_done;
+}
+
+static void pause(struct stream *stream, uint32_t index) {
+    session_find(stream, index)->is_paused = 1;
+    conn_pause(stream->conns, index);
+}
+
+// Keeps the ask, taking the block if it lies in one. Nothing more is read until it was made.
+static void ask_keep(struct stream *stream, uint32_t index, const struct conn_event *event) {
+    struct stream_session *session = session_find(stream, index);
+    check(session->ask_block == 0);
+    uint32_t block = event->block;
+    if (block == 0) {
+        block = arena_take(stream->arena, WS_MESSAGE_HEADROOM + event->payload.length);
+        if (block == 0) {
+            conn_close(stream->conns, index,
+                       &(struct conn_close_options){.fault = FAULT_out_of_memory});
+            return;
+        }
+        memcpy(arena_at(stream->arena, block) + WS_MESSAGE_HEADROOM, event->payload.data,
+               event->payload.length);
+    }
+    session->ask_block = block;
+    session->ask_bytes = event->payload.length;
+    pause(stream, index);
+}
+
+void envelope_on_message(struct stream *stream, uint32_t index, const struct conn_event *event) {
+    if (event->opcode != WS_TEXT) {
+        conn_close(stream->conns, index, &(struct conn_close_options){.fault = FAULT_message_kind});
+    } else if (!ask(stream, index, event->payload)) {
+        ask_keep(stream, index, event);
+        return;
+    } else if (session_find(stream, index)->owed >= ENVELOPE_OWED_MAX) {
+        pause(stream, index);
+    }
+    if (event->block != 0) {
+        arena_give(stream->arena, event->block);
+    }
+}
+
+void envelope_answered(struct stream *stream, uint32_t index) {
+    struct stream_session *session = session_find(stream, index);
+    check(session != NULL && session->owed > 0);
+    session->owed--;
+    if (session->owed == 0 && session->ask_block != 0) {
+        uint32_t block = session->ask_block;
+        session->ask_block = 0;
+        bool is_done = ask(
+            stream, index,
+            span_make(arena_at(stream->arena, block) + WS_MESSAGE_HEADROOM, session->ask_bytes));
+        check(is_done); // nothing is owed, so whatever it is was said
+        arena_give(stream->arena, block);
+    }
+    if (session->is_paused && session->ask_block == 0 && session->owed <= ENVELOPE_OWED_MAX / 2) {
+        session->is_paused = 0;
+        stream_read_on(stream, index);
+    }
 }

@@ -24,7 +24,11 @@ void stream_on_request(struct stream *stream, uint32_t index, const struct conn_
 void stream_on_body(struct stream *stream, uint32_t index, const struct conn_event *event);
 void stream_on_message(struct stream *stream, uint32_t index, const struct conn_event *event);
 void stream_on_receipt(struct stream *stream, uint32_t index, const struct bus_event *event);
-void envelope_on_message(struct stream *stream, uint32_t index, struct span text);
+// One ask of an envelope client: carried out, or kept until nothing is owed. The block, if any, is
+// taken.
+void envelope_on_message(struct stream *stream, uint32_t index, const struct conn_event *event);
+// An ask came back and was told to the client.
+void envelope_answered(struct stream *stream, uint32_t index);
 void stream_on_joined(struct stream *stream, uint32_t index, const struct bus_event *event);
 
 // Joins one channel; its home's answer comes as JOINED. False: no memory (nothing changed), or
@@ -35,6 +39,8 @@ void stream_join_undo(struct stream *stream, uint32_t index, struct span name);
 void stream_leave_all(struct stream *stream, uint32_t index);
 // Stops reading this publisher until mail to `target` flows again.
 void stream_pause_for(struct stream *stream, uint32_t index, uint32_t target);
+// Reads it again, unless something else still holds it back.
+void stream_read_on(struct stream *stream, uint32_t index);
 bool stream_publish(struct stream *stream, uint32_t index, struct span name, struct span body,
                     uint8_t opcode, bool wants_receipt);
 

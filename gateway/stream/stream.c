@@ -156,7 +156,11 @@ struct stream_session *session_find(const struct stream *stream, uint32_t index)
 }
 
 void session_drop(struct stream *stream, uint32_t index) {
-    if (stream->sessions[index] != 0) {
+    struct stream_session *session = session_find(stream, index);
+    if (session != NULL) {
+        if (session->ask_block != 0) {
+            arena_give(stream->arena, session->ask_block);
+        }
         arena_give(stream->arena, stream->sessions[index]);
         stream->sessions[index] = 0;
     }
@@ -305,33 +309,41 @@ void stream_on_ask(struct stream *stream, uint32_t index, const struct conn_even
 // --- publishing, and its pace
 
 void stream_pause_for(struct stream *stream, uint32_t index, uint32_t target) {
-    if (stream->paused_count == STREAM_PAUSED_MAX) {
-        return; // the backlog's own bound still holds
-    }
-    struct conn *conn = conn_at(stream->conns, index);
-    if (conn_has(conn, CONN_PAUSED)) {
+    bool is_held = (stream->notes[index] & STREAM_NOTE_HELD_BACK) != 0;
+    if (is_held || stream->paused_count == stream->paused_max) {
         return;
     }
     conn_pause(stream->conns, index);
-    stream->paused[stream->paused_count].index = index;
-    stream->paused[stream->paused_count].generation = conn->generation;
-    stream->paused[stream->paused_count].target = target;
-    stream->paused_count++;
+    stream->notes[index] |= STREAM_NOTE_HELD_BACK;
+    stream->paused[stream->paused_count++] = (struct stream_paused){
+        .index = index, .generation = conn_at(stream->conns, index)->generation, .target = target};
+}
+
+void stream_read_on(struct stream *stream, uint32_t index) {
+    const struct stream_session *session = session_find(stream, index);
+    bool is_held = (stream->notes[index] & STREAM_NOTE_HELD_BACK) != 0;
+    if (!is_held && (session == NULL || !session->is_paused)) {
+        conn_unpause(stream->conns, index);
+    }
 }
 
 void stream_resume(struct stream *stream) {
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < stream->paused_count; i++) {
-        if (bus_is_backed_up(stream->bus, stream->paused[i].target)) {
-            stream->paused[kept++] = stream->paused[i];
+    for (uint32_t i = 0; i < STREAM_RESUME_MAX && i < stream->paused_count; i++) {
+        if (stream->paused_cursor >= stream->paused_count) {
+            stream->paused_cursor = 0;
+        }
+        struct stream_paused paused = stream->paused[stream->paused_cursor];
+        if (bus_is_backed_up(stream->bus, paused.target)) {
+            stream->paused_cursor++;
             continue;
         }
-        struct conn *conn = conn_at(stream->conns, stream->paused[i].index);
-        if (conn->state == CONN_OPEN && conn->generation == stream->paused[i].generation) {
-            conn_unpause(stream->conns, stream->paused[i].index);
+        stream->paused[stream->paused_cursor] = stream->paused[--stream->paused_count];
+        struct conn *conn = conn_at(stream->conns, paused.index);
+        if (conn->state != CONN_FREE && conn->generation == paused.generation) {
+            stream->notes[paused.index] &= (uint8_t)~STREAM_NOTE_HELD_BACK;
+            stream_read_on(stream, paused.index);
         }
     }
-    stream->paused_count = kept;
 }
 
 bool stream_publish(struct stream *stream, uint32_t index, struct span name, struct span body,

@@ -33,14 +33,22 @@ struct stream_session {
     uint8_t is_refused; // a join failed: the handshake is refused
     uint8_t keeps;      // the session is needed after the handshake
     uint8_t opcode;     // POST: what its content type says, 0 = nothing
+    uint8_t is_paused;  // envelope: not read until its asks are answered
+    uint16_t owed;      // envelope: asks on their way to a home and back
+    uint32_t ask_block; // envelope: a message that waits until nothing is owed, so that its answer
+    uint32_t ask_bytes; // does not overtake; at WS_MESSAGE_HEADROOM
 };
 
 enum stream_doom { STREAM_DOOM_NONE, STREAM_DOOM_CONNECTIONS, STREAM_DOOM_ADDRESS };
 
 enum {
-    STREAM_PAUSED_MAX =
-        1024, // publishers held back at once; more are bounded by the backlog's own limit
+    STREAM_RESUME_MAX = 1024, // publishers held back that are looked at per turn
+    ENVELOPE_OWED_MAX = 64,   // asks of one envelope client on their way
     STREAM_DOOMED_MAX = 1024, // over a limit and waiting to be told so; more are cut
+};
+
+struct stream_paused {
+    uint32_t index, generation, target;
 };
 
 struct stream {
@@ -61,9 +69,9 @@ struct stream {
     bool is_draining;
     uint32_t doomed_count;
     uint32_t paused_count; // publishers that wait for a backlog
-    struct {
-        uint32_t index, generation, target;
-    } paused[STREAM_PAUSED_MAX];
+    uint32_t paused_max;   // twice the connections: of one that is gone an entry may be left
+    uint32_t paused_cursor;
+    struct stream_paused *paused;
 };
 
 // Bits of stream.notes.
@@ -74,6 +82,7 @@ enum stream_note {
     STREAM_NOTE_ROUTED = 16,        // rule_leave is owed
     STREAM_NOTE_ROUTE_ADDRESS = 32, // and the route's count of its address
     STREAM_NOTE_DOOM_COUNTED = 64,  // in doomed_count
+    STREAM_NOTE_HELD_BACK = 128,    // in `paused`
 };
 
 // The site for new requests from now on: rules are made for its routes. False: no room for more

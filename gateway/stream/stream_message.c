@@ -78,15 +78,10 @@ void stream_on_message(struct stream *stream, uint32_t index, const struct conn_
         return;
     }
     if (conn_has(conn_at(stream->conns, index), CONN_ENVELOPE)) {
-        if (event->opcode == WS_TEXT) {
-            envelope_on_message(stream, index, event->payload);
-        } else {
-            conn_close(stream->conns, index,
-                       &(struct conn_close_options){.fault = FAULT_message_kind});
-        }
-    } else {
-        on_publish(stream, index, event);
+        envelope_on_message(stream, index, event); // the block, if any, is its own now
+        return;
     }
+    on_publish(stream, index, event);
     if (event->block != 0) {
         arena_give(stream->arena, event->block);
     }

@@ -251,6 +251,7 @@ void stream_on_joined(struct stream *stream, uint32_t index, const struct bus_ev
                                          .error = "out of memory",
                                          .channel = event->name};
         envelope_answer(stream, index, &answer);
+        envelope_answered(stream, index);
     }
 }
 
@@ -429,6 +430,7 @@ void stream_on_receipt(struct stream *stream, uint32_t index, const struct bus_e
                                          .has_count = !is_refused,
                                          .count = event->mail.words[1]};
         envelope_answer(stream, index, &answer);
+        envelope_answered(stream, index);
     }
 }
 

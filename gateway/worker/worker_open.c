@@ -28,7 +28,7 @@ static struct memory part(struct worker_reserve *reserve, uint64_t bytes) {
 // All parts of a worker's memory. Laid out twice: first to count, then to use.
 struct layout {
     struct conns_memory conns;
-    struct memory links, addresses, bits, sessions, notes, settings, rules;
+    struct memory links, addresses, bits, sessions, notes, paused, settings, rules;
     struct memory slots;
     struct memory channel_space, channel_book, subscription_space, subscription_book, message_space,
         message_book;
@@ -61,6 +61,7 @@ static void layout_conns(struct layout *layout, struct worker_reserve *reserve,
     layout->bits = part(reserve, count);
     layout->sessions = part(reserve, count * sizeof(uint32_t));
     layout->notes = part(reserve, count);
+    layout->paused = part(reserve, 2 * count * sizeof(struct stream_paused));
     layout->settings = part(reserve, SETTINGS_MAX * sizeof(struct conn_settings));
     layout->rules = part(reserve, SETTINGS_MAX * sizeof(struct stream_rule));
 }
@@ -167,18 +168,20 @@ static void on_gone(void *context, uint32_t index) {
 
 static int stream_open(struct worker *worker, const struct layout *layout,
                        const struct worker_options *options) {
-    worker->stream =
-        (struct stream){.conns = &worker->clients.conns,
-                        .hub = &worker->hub,
-                        .bus = &worker->bus,
-                        .arena = &worker->arena,
-                        .log = options->log,
-                        .admission = options->admission,
-                        .addresses = worker->clients.addresses,
-                        .sessions = (uint32_t *)(void *)layout->sessions.data,
-                        .notes = layout->notes.data,
-                        .settings = (struct conn_settings *)(void *)layout->settings.data,
-                        .rules = (struct stream_rule *)(void *)layout->rules.data};
+    worker->stream = (struct stream){
+        .conns = &worker->clients.conns,
+        .hub = &worker->hub,
+        .bus = &worker->bus,
+        .arena = &worker->arena,
+        .log = options->log,
+        .admission = options->admission,
+        .addresses = worker->clients.addresses,
+        .sessions = (uint32_t *)(void *)layout->sessions.data,
+        .notes = layout->notes.data,
+        .paused = (struct stream_paused *)(void *)layout->paused.data,
+        .paused_max = (uint32_t)(layout->paused.length / sizeof(struct stream_paused)),
+        .settings = (struct conn_settings *)(void *)layout->settings.data,
+        .rules = (struct stream_rule *)(void *)layout->rules.data};
     worker->clients.owner = (struct clients_owner){.context = worker,
                                                    .on_open = on_open,
                                                    .on_ask = on_ask,

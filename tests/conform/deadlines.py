@@ -150,7 +150,7 @@ def keepalive_behind_a_large_message(t):
     started = time.monotonic()
     while len(peer.data) < size:  # twice as long as ping + pong
         peer.data += peer.sock.recv(min(4096, size - len(peer.data)))
-        time.sleep(0.02)
+        time.sleep(0.04)
     within(started, 6, 60)
     got = peer.frame()
     if got.opcode != TEXT or len(got.payload) != size:

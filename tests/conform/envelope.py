@@ -126,6 +126,39 @@ def subscribe_twice(t):
     peer.expect_pong(b"end")
 
 
+@row(
+    ENVELOPE,
+    "the answers of a channel come in the order of the requests, also when all came at once; the last one holds",
+)
+def answers_in_order(t):
+    peer, other = enter(t, f"{t.room}e-order"), enter(t, f"{t.room}e-count")
+    channels = [f"room.{t.room}e-order-{i}" for i in range(3)]
+    asked, heard = [], []
+    for channel in channels:
+        answered_by(other, {"subscribe": channel}, subscribed=channel)
+    for _ in range(20):
+        for channel in channels:
+            asked += [("subscribe", channel), ("unsubscribe", channel), ("unsubscribe", channel)]
+    peer.send(b"".join(text(json.dumps({verb: channel})) for verb, channel in asked))
+    for _ in asked:
+        heard.append(hear(peer))
+    for channel in channels:
+        mine = [one for one in heard if channel in one.values()]
+        three = [{"subscribed": channel}, {"unsubscribed": channel}]
+        three.append({"error": "not subscribed", "channel": channel})
+        if mine != three * 20:
+            raise Wrong(f"{channel}: {mine[:6]}")
+        say(other, publish=channel, data="x")
+        got = both(other, "published", "id")
+        if got[0]["subscribers"] != 1:
+            raise Wrong(f"the home counts {got[0]['subscribers']} subscribers of one")
+
+
+def answered_by(peer, ask, **wanted):
+    say(peer, **ask)
+    answered(peer, **wanted)
+
+
 @row(ENVELOPE, "unsubscribe is answered, and nothing comes behind it")
 def unsubscribe(t):
     peer, other = enter(t, f"{t.room}e-unsub"), enter(t, f"{t.room}e-unsub-other")

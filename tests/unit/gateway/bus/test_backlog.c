@@ -34,6 +34,7 @@ static void next_event(struct bus_test *test, uint32_t source, uint32_t target,
             return;
         }
         bus_flush(bus_of(test, source));
+        bus_flush(bus_of(test, target)); // its next turn
     }
     cr_assert(false, "no event comes");
 }
@@ -268,4 +269,128 @@ Test(memory, a_join_that_the_home_cannot_remember_is_answered_so) {
         bus_leave(bus_of(test, 0), name, true);
         bus_test_close(test);
     }
+}
+
+// Worker 1 takes nothing, and worker 0 has no memory.
+static struct bus_test *stuck_open(struct span *name, char text[32], bool has_memory) {
+    struct bus_test *test = bus_test_open();
+    *name = name_at(test, 1, 0, text);
+    for (uint32_t i = 0; i < MAILBOX_ENTRIES; i++) {
+        cr_assert(send_body(test, 0, 1, span_empty(), span_empty()));
+    }
+    test->threads[0].arena.limit_bytes = has_memory ? BUS_TEST_ARENA_BYTES : 0;
+    return test;
+}
+
+Test(memory, a_leave_is_not_lost_for_want_of_it) {
+    char text[32];
+    struct span name;
+    struct bus_test *test = bus_test_open();
+    name = name_at(test, 1, 0, text);
+    cr_assert(bus_join(bus_of(test, 0), name, true, 0));
+    bus_test_settle(test);
+    cr_assert_eq(test->threads[1].homes.used, 1);
+    for (uint32_t i = 0; i < MAILBOX_ENTRIES; i++) {
+        cr_assert(send_body(test, 0, 1, span_empty(), span_empty()));
+    }
+    test->threads[0].arena.limit_bytes = 0;
+    bus_leave(bus_of(test, 0), name, true);
+    cr_assert_eq(test->threads[0].arena.limit_bytes, 0);
+    bus_test_settle(test);
+    cr_assert_eq(test->threads[1].homes.used, 0);
+    bus_test_close(test);
+}
+
+Test(memory, an_answer_of_the_home_is_not_lost_for_want_of_it) {
+    char text[32];
+    struct bus_test *test = bus_test_open();
+    struct span name = name_at(test, 0, 0, text);
+    cr_assert(bus_join(bus_of(test, 0), name, true, 0));
+    bus_test_settle(test);
+    cr_assert(bus_join(bus_of(test, 1), name, true, 7));
+    bus_test_publish(test, 1, name, "x", 8);
+    bus_flush(bus_of(test, 1));
+    for (uint32_t i = 0; i < MAILBOX_ENTRIES; i++) {
+        cr_assert(send_body(test, 0, 1, span_empty(), span_empty()));
+    }
+    test->threads[0].arena.limit_bytes = 0;
+    struct bus_event event;
+    while (bus_next(bus_of(test, 0), &event)) {
+    }
+    bus_test_settle(test);
+    cr_assert_not_null(strstr(test->log, "1 joined 7 1\n"));
+    cr_assert_not_null(strstr(test->log, "1 receipt 8 2\n"));
+    test->threads[0].arena.limit_bytes = BUS_TEST_ARENA_BYTES;
+    bus_leave(bus_of(test, 0), name, true);
+    bus_leave(bus_of(test, 1), name, true);
+    bus_test_close(test);
+}
+
+Test(memory, a_join_is_refused_to_its_caller) {
+    char text[32];
+    struct span name;
+    struct bus_test *test = stuck_open(&name, text, false);
+    cr_assert_not(bus_join(bus_of(test, 0), name, true, 3));
+    bus_test_settle(test);
+    cr_assert_null(strstr(test->log, "joined"));
+    bus_test_close(test);
+}
+
+Test(backlog, over_its_bound_takes_no_joins) {
+    char text[32];
+    struct span name;
+    struct bus_test *test = stuck_open(&name, text, true);
+    test->threads[0].bus.backlog_bytes_max = 4096;
+    uint32_t joins = 0;
+    while (bus_join(bus_of(test, 0), name, joins == 0, 0)) {
+        joins++;
+        expect(joins < 100, "joins have no bound");
+    }
+    cr_assert_gt(joins, 5);
+    for (uint32_t i = 0; i < joins; i++) {
+        bus_leave(bus_of(test, 0), name, i + 1 == joins); // these are owed
+    }
+    bus_test_close(test);
+}
+
+Test(backlog, half_full_says_so_until_a_quarter_is_left) {
+    char text[32];
+    struct span name;
+    struct bus_test *test = stuck_open(&name, text, true);
+    test->threads[0].bus.backlog_bytes_max = 1 << 20;
+    uint32_t sent = 0;
+    while (!bus_is_backed_up(bus_of(test, 2), 0)) { // as the third thread sees it
+        uint64_t waiting = test->threads[0].bus.backlogs[1].bytes;
+        expect(waiting <= 1 << 19, "%lu bytes wait, and nobody is told", (unsigned long)waiting);
+        cr_assert(send_body(test, 0, 1, span_empty(), span_make(text, 0)));
+        bus_flush(bus_of(test, 0));
+        sent++;
+    }
+    cr_assert_gt(test->threads[0].bus.backlogs[1].bytes, 1 << 19);
+    struct bus_event event;
+    while (bus_is_backed_up(bus_of(test, 2), 0)) {
+        cr_assert_gt(test->threads[0].bus.backlogs[1].bytes, 1 << 18);
+        cr_assert(bus_next(bus_of(test, 1), &event));
+        bus_flush(bus_of(test, 0));
+    }
+    cr_assert_leq(test->threads[0].bus.backlogs[1].bytes, 1 << 18);
+    bus_test_close(test);
+}
+
+Test(turn, a_home_s_work_between_two_flushes_is_bounded) {
+    struct bus_test *test = bus_test_open();
+    char text[32];
+    struct span name = name_at(test, 1, 0, text);
+    for (uint32_t i = 0; i < 600; i++) {
+        bus_test_publish(test, 0, name, "x", 0);
+        cr_assert(send_body(test, 0, 1, span_empty(), span_empty())); // an event after each
+    }
+    struct bus_event event;
+    uint32_t events = 0;
+    while (bus_next(bus_of(test, 1), &event)) {
+        events++;
+    }
+    cr_assert_geq(events, 250);
+    cr_assert_leq(events, 260);
+    bus_test_close(test);
 }
