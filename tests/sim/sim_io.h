@@ -96,7 +96,7 @@ int buffer_find(const struct ring *ring); // a free one, or -1
 void op_execute(struct io *io, struct op *op);
 void op_end(struct io *io, struct op *op, int32_t result);
 void op_complete(struct io *io, struct op *op, struct io_completion completion);
-bool op_is_kind(const struct op *op, uint8_t operation); // IO_SEND: either send
+bool op_is_kind(const struct op *op, uint8_t operation);                   // IO_SEND: either send
 struct op *op_find(struct io *io, uint8_t operation, uint32_t connection); // submitted, or NULL
 // The receive's or send's memory is the kernel's: nobody else may have written to it.
 uint64_t op_digest(const struct op *op);
