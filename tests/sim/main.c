@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/base/check.h"
+#include "tests/sim/cover.h"
 #include "tests/sim/laws.h"
 #include "tests/sim/sim_internal.h"
 #include "tests/sim/sim_io.h"
@@ -169,10 +170,8 @@ int main(int argc, char **argv) {
         }
         arguments.options.seed++;
     }
-    for (uint32_t i = 0; arguments.is_cover && i < SIM_COVER_MAX; i++) {
-        if (arguments.options.cover[i] > 0 || i < SIM_FAULT_COUNT) {
-            printf("cover %u %llu\n", i, (unsigned long long)arguments.options.cover[i]);
-        }
+    if (arguments.is_cover) {
+        (void)cover_print(arguments.options.cover, stdout, NULL); // the reader judges
     }
     printf("%llu seeds, %llu violations, %.0f events/s\n", (unsigned long long)arguments.count,
            (unsigned long long)violations, (double)steps / (now_s() - begin_s));

@@ -1,0 +1,21 @@
+// The clients of a world: CLIENT(name, kind of intent, weight, what it does). The weight is its
+// part of the draw. Only the table.
+
+CLIENT(echo, HONEST, 4, "sends messages to an echo route and wants each back")
+CLIENT(member, HONEST, 5, "joins a channel, publishes, and wants its own messages back")
+CLIENT(listener, HONEST, 5, "joins a channel and listens")
+CLIENT(envelope, HONEST, 4, "speaks the envelope: subscribes, publishes, unsubscribes, one by one")
+CLIENT(poster, HONEST, 3, "publishes by POST on a kept-alive connection")
+CLIENT(admin, HONEST, 2, "publishes and looks by the admin API")
+CLIENT(reader, HONEST, 2, "reads pages and is refused where it should be")
+CLIENT(drip, DAWDLER, 2, "sends its handshake byte by byte, sometimes never the end")
+CLIENT(trickle, DAWDLER, 2, "sends frames byte by byte, with long pauses")
+CLIENT(slow, DAWDLER, 3, "reads a little at a time")
+CLIENT(stopped, DAWDLER, 3, "stops reading for an hour")
+CLIENT(mute, DAWDLER, 2, "answers no ping and no Close, and never closes")
+CLIENT(liar, LIAR, 4, "opens as it should, then sends an illegal frame")
+CLIENT(badhead, LIAR, 4, "sends an illegal request")
+CLIENT(flood, LIAR, 2, "floods with pings, tiny fragments or messages, and does not read")
+CLIENT(churn, LIAR, 2, "subscribes and unsubscribes without waiting for answers")
+CLIENT(pipeliner, LIAR, 2, "sends requests and junk behind a GET without waiting")
+CLIENT(vanisher, VANISHER, 5, "does what others do, and goes at any moment in any manner")

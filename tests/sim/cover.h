@@ -1,0 +1,52 @@
+// What happened over many worlds: counters in sim->options.cover, which outlives each world. The
+// world has the first part (its faults); the laws have the rest, laid out here.
+#pragma once
+#include "tests/sim/sim.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+enum cover_event {
+    COVER_EVENT_OPEN,
+    COVER_EVENT_END,
+    COVER_EVENT_RESET,
+    COVER_EVENT_REFUSED,
+    COVER_EVENT_MESSAGE,
+    COVER_EVENT_DONE,
+    COVER_EVENT_COUNT
+};
+
+enum cover_law {
+    COVER_LAW_ECHO,     // messages that came back
+    COVER_LAW_CODE,     // a lie was answered with the code that it deserves
+    COVER_LAW_STATUS,   // the same before the upgrade
+    COVER_LAW_DEADLINE, // a deadline ended a connection
+    COVER_LAW_BUDGET,   // a worker was above worker_queue
+    COVER_LAW_HELD_UP,  // the world held a worker up
+    COVER_LAW_COUNT
+};
+
+enum {
+    COVER_FAULTS = 0,     // by enum sim_fault_id: the world's
+    COVER_CLIENTS = 256,  // connections begun, by enum client_kind
+    COVER_EVENTS = 320,   // by enum cover_event
+    COVER_MOVES = 384,    // of connections: from * 16 + to
+    COVER_SLOTS = 640,    // of io slots: from * 8 + to
+    COVER_ROWS = 704,     // of the fault table, by enum fault_id
+    COVER_COUNTERS = 832, // by enum counter_id
+    COVER_LAWS = 896,     // how often a law had something to judge
+    COVER_STATUS = 1024,  // responses by status
+    COVER_CODES = 1664,   // Close frames from the gateway by code - 999; 0: without a code
+    COVER_END = COVER_CODES + 4002,
+};
+static_assert((int)COVER_END <= (int)SIM_COVER_MAX, "it fits");
+
+static inline void cover_add(struct sim *sim, uint32_t at) {
+    sim->options.cover[at]++;
+}
+static inline void cover_add_many(struct sim *sim, uint32_t at, uint64_t amount) {
+    sim->options.cover[at] += amount;
+}
+// The table of what happened, and what never did: with the reason from the file, or (its return
+// value) how many have none. `reasons`: lines of `name reason`, or NULL.
+uint32_t cover_print(const uint64_t *cover, FILE *out, const char *reasons);

@@ -1,0 +1,397 @@
+// Laws about each connection of a worker, after every event in which the worker had a turn. They
+// follow the flight recorder, so that no transition is missed, and judge time by what a worker was
+// told: it answers for what it does in a turn and for how long it means to sleep, not for turns
+// that the world keeps from it.
+#include <stdlib.h>
+
+#include "core/base/check.h"
+#include "gateway/process/process.h"
+#include "tests/sim/laws_state.h"
+
+enum {
+    SLACK_MS = 40,         // two ticks of the wheel, and a turn
+    HELD_UP_MS = 20,       // more than this later than meant: the world did it
+    ENDED_MS = 5000,       // from the end of a connection to its slot's freedom
+    OVER_TURNS_MAX = 3,    // above worker_queue with something to shed
+    OVER_BYTES = 64 << 10, // that may be bound in what cannot be shed
+    WAITING_BYTES = 4096,
+};
+
+void laws_conn_open(struct laws *laws) {
+    for (uint32_t i = 0; i < laws->sim->worker_count; i++) {
+        laws->workers[i] = (struct laws_worker){.conns = NULL};
+        laws->workers[i].conns = calloc(LAWS_CONNECTIONS_MAX, sizeof(struct laws_conn));
+        check(laws->workers[i].conns != NULL);
+    }
+}
+
+void laws_conn_close(struct laws *laws) {
+    for (uint32_t i = 0; i < SIM_WORKERS_MAX; i++) {
+        free(laws->workers[i].conns);
+    }
+}
+
+// --- L6, none earlier
+
+// A deadline's fault: at least so long ago its wait must have begun.
+static void early_judge(struct laws *laws, const struct worker *worker,
+                        const struct trace_record *record) {
+    struct laws_worker *seen = &laws->workers[worker->index];
+    const struct laws_conn *shadow = &seen->conns[record->a];
+    const struct conn *conn = conn_at(&worker->clients.conns, record->a);
+    const struct conn_settings *settings = &worker->clients.conns.settings[conn->settings];
+    uint64_t waited_ms = record->now_ms - shadow->since_ms;
+    uint64_t wanted_ms;
+    switch (record->b) {
+    case FAULT_handshake_timeout:
+        wanted_ms = laws->rules.handshake_ms;
+        break;
+    case FAULT_request_idle:
+        wanted_ms = KEEP_ALIVE_MS;
+        break;
+    case FAULT_pong_timeout: // its silence may have begun before the upgrade
+        wanted_ms = settings->pong_ms;
+        break;
+    case FAULT_idle_timeout:
+        wanted_ms = settings->idle_ms;
+        break;
+    case FAULT_age_limit:
+        waited_ms = record->now_ms - shadow->opened_ms;
+        wanted_ms = settings->age_ms - settings->age_ms / 8;
+        break;
+    case FAULT_send_stalled:
+        waited_ms = (uint32_t)record->now_ms - conn->send_ms;
+        wanted_ms = settings->stall_ms;
+        break;
+    default:
+        return;
+    }
+    cover_add(laws->sim, COVER_LAWS + COVER_LAW_DEADLINE);
+    if (waited_ms + 1 < wanted_ms) {
+        sim_fail(laws->sim, "L6", "worker %u connection %u: %s after %llu ms instead of %llu",
+                 worker->index, record->a, fault_get((enum fault_id)record->b)->name,
+                 (unsigned long long)waited_ms, (unsigned long long)wanted_ms);
+    }
+}
+
+// --- the flight recorder
+
+static void moved(struct laws *laws, const struct worker *worker,
+                  const struct trace_record *record) {
+    struct laws_worker *seen = &laws->workers[worker->index];
+    struct laws_conn *shadow = &seen->conns[record->a];
+    uint32_t from = record->b >> 8;
+    uint32_t to = record->b & 255;
+    cover_add(laws->sim, COVER_MOVES + from * 16 + to);
+    if (from != shadow->state) {
+        sim_fail(laws->sim, "L8", "worker %u connection %u moves from %s, but was %s",
+                 worker->index, record->a, conn_state_name((enum conn_state)from),
+                 conn_state_name((enum conn_state)shadow->state));
+    }
+    if (from == CONN_FREE) {
+        *shadow = (struct laws_conn){.opened_ms = record->now_ms};
+    }
+    shadow->is_kept = shadow->is_kept || from == CONN_VERDICT || from == CONN_REPLY;
+    shadow->state = (uint8_t)to;
+    shadow->since_ms = record->now_ms;
+    if (to == CONN_FREE) {
+        seen->released++;
+        if (record->c == FAULT_none) {
+            sim_fail(laws->sim, "L8", "worker %u connection %u ended without a cause",
+                     worker->index, record->a);
+        }
+    }
+}
+
+// More happened than the recorder holds: from here on as it is now.
+static void resume(struct laws *laws, const struct worker *worker) {
+    struct laws_worker *seen = &laws->workers[worker->index];
+    const struct conns *conns = &worker->clients.conns;
+    for (uint32_t i = 1; i <= worker->clients.index_peak; i++) {
+        seen->conns[i] = (struct laws_conn){.since_ms = conns->now_ms,
+                                            .opened_ms = conns->now_ms,
+                                            .is_kept = true,
+                                            .state = conn_at(conns, i)->state};
+    }
+    seen->released = worker->counters.values[COUNTER_closed];
+    seen->trace_count = worker->trace.count;
+}
+
+static void follow(struct laws *laws, const struct worker *worker) {
+    struct laws_worker *seen = &laws->workers[worker->index];
+    check(worker->clients.index_peak < LAWS_CONNECTIONS_MAX);
+    if (worker->trace.count - seen->trace_count > TRACE_RECORDS) {
+        resume(laws, worker);
+        return;
+    }
+    for (; seen->trace_count < worker->trace.count; seen->trace_count++) {
+        const struct trace_record *record =
+            &worker->trace.records[seen->trace_count % TRACE_RECORDS];
+        if (record->kind == TRACE_CONN_MOVE) {
+            moved(laws, worker, record);
+        } else if (record->kind == TRACE_FAULT) {
+            early_judge(laws, worker, record);
+        } else if (record->kind == TRACE_SLOT_MOVE) {
+            cover_add(laws->sim, COVER_SLOTS + (record->b >> 8) * 8 + (record->b & 7));
+        }
+    }
+}
+
+// --- L6, none later
+
+// When the connection must have left what it is in, as a time of the worker; UINT64_MAX: no matter
+// when.
+static uint64_t due_of(const struct laws *laws, const struct conns *conns, const struct conn *conn,
+                       const struct laws_conn *shadow) {
+    const struct conn_settings *settings = &conns->settings[conn->settings];
+    uint64_t read_ms = conns->now_ms - (uint32_t)(conns->now_ms - conn->read_ms);
+    uint64_t send_ms = conns->now_ms - (uint32_t)(conns->now_ms - conn->send_ms);
+    uint64_t phase_ms = conns->now_ms - (uint32_t)(conns->now_ms - conn->phase_ms);
+    if (conn_has(conn, CONN_SENDING) && settings->stall_ms != 0 && conn->state != CONN_ENDED &&
+        conn->state >= CONN_CLOSING) {
+        return send_ms + settings->stall_ms;
+    }
+    switch (conn->state) {
+    case CONN_HEAD:
+        return shadow->since_ms + laws->rules.handshake_ms + (shadow->is_kept ? KEEP_ALIVE_MS : 0);
+    case CONN_BODY:
+        return shadow->since_ms + BODY_WAIT_MS;
+    case CONN_OPEN: {
+        uint64_t heard_ms = read_ms > shadow->since_ms ? read_ms : shadow->since_ms;
+        if (settings->ping_ms == 0 || conn_has(conn, CONN_PAUSED)) {
+            return UINT64_MAX;
+        }
+        if (conn_has(conn, CONN_PING_OUT) && heard_ms <= phase_ms) {
+            return phase_ms + settings->pong_ms; // it was asked then
+        }
+        return heard_ms + settings->ping_ms;
+    }
+    case CONN_CLOSING:
+    case CONN_FLUSH:
+    case CONN_DISCARD:
+        return phase_ms + CLOSE_WAIT_MS;
+    case CONN_ENDED:
+        return shadow->since_ms + ENDED_MS;
+    default:
+        return UINT64_MAX;
+    }
+}
+
+static void late_judge(struct laws *laws, const struct worker *worker) {
+    struct laws_worker *seen = &laws->workers[worker->index];
+    const struct conns *conns = &worker->clients.conns;
+    if (conns->now_ms < worker->grace_until_ms || worker->is_stopping) {
+        return;
+    }
+    for (uint32_t i = 1; i <= worker->clients.index_peak; i++) {
+        const struct conn *conn = conn_at(conns, i);
+        if (conn->state == CONN_FREE) {
+            continue;
+        }
+        uint64_t due_ms = due_of(laws, conns, conn, &seen->conns[i]);
+        bool is_ended = conn->state == CONN_ENDED;
+        due_ms =
+            is_ended && due_ms < seen->excused_ms + ENDED_MS ? seen->excused_ms + ENDED_MS : due_ms;
+        if (due_ms != UINT64_MAX && conns->now_ms > due_ms + SLACK_MS) {
+            sim_fail(laws->sim, "L6", "worker %u connection %u is %s %llu ms behind its deadline",
+                     worker->index, i, conn_state_name((enum conn_state)conn->state),
+                     (unsigned long long)(conns->now_ms - due_ms));
+        }
+    }
+}
+
+// What it means to sleep may not be longer than to the next deadline of anybody.
+static void sleep_judge(struct laws *laws, const struct worker *worker) {
+    struct laws_worker *seen = &laws->workers[worker->index];
+    const struct conns *conns = &worker->clients.conns;
+    if (worker->wait_ms == UINT32_MAX && conns->wheel.armed_count > 0) {
+        sim_fail(laws->sim, "L6", "worker %u sleeps without end, with deadlines armed",
+                 worker->index);
+    }
+    if (worker->wait_ms == UINT32_MAX || conns->now_ms < worker->grace_until_ms) {
+        return;
+    }
+    uint64_t wakes_ms = conns->now_ms + worker->wait_ms;
+    for (uint32_t i = 1; i <= worker->clients.index_peak; i++) {
+        const struct conn *conn = conn_at(conns, i);
+        bool is_timed = conn->state != CONN_FREE && conn->state != CONN_ENDED;
+        uint64_t due_ms = is_timed ? due_of(laws, conns, conn, &seen->conns[i]) : UINT64_MAX;
+        if (due_ms != UINT64_MAX && wakes_ms > due_ms + SLACK_MS) {
+            sim_fail(laws->sim, "L6", "worker %u sleeps %u ms, past the deadline of connection %u",
+                     worker->index, worker->wait_ms, i);
+        }
+    }
+}
+
+// --- L4
+
+static uint64_t frame_bytes_max(const struct conns *conns, const struct conn *conn) {
+    const struct conn_settings *settings = &conns->settings[conn->settings];
+    uint64_t message = settings->reader.message_bytes_max;
+    // The envelope escapes a byte by six at most.
+    return (conn_has(conn, CONN_ENVELOPE) ? message * 6 + 512 : message) + FRAME_HEAD_BYTES_MAX;
+}
+
+static void budget_judge(struct laws *laws, const struct worker *worker) {
+    struct laws_worker *seen = &laws->workers[worker->index];
+    const struct conns *conns = &worker->clients.conns;
+    bool may_shed = false;
+    uint64_t queued = 0;
+    for (uint32_t i = 1; i <= worker->clients.index_peak; i++) {
+        const struct conn *conn = conn_at(conns, i);
+        if (conn->state == CONN_FREE) {
+            continue;
+        }
+        queued += conn->outbox.queued_bytes;
+        if (conn->state != CONN_OPEN) {
+            continue;
+        }
+        may_shed = may_shed || conn->outbox.queued_bytes > WAITING_BYTES;
+        // What waits, one message of any size, and what a short send has brought back.
+        uint64_t bound = conns->settings[conn->settings].bounds.queue_bytes_max +
+                         2 * frame_bytes_max(conns, conn) + WAITING_BYTES;
+        if (conn->outbox.queued_bytes > bound) {
+            sim_fail(laws->sim, "L4", "worker %u connection %u has %u bytes queued, %llu allowed",
+                     worker->index, i, conn->outbox.queued_bytes, (unsigned long long)bound);
+        }
+    }
+    if (queued != conns->outboxes.held_bytes) {
+        sim_fail(laws->sim, "L4", "worker %u counts %llu queued bytes, there are %llu",
+                 worker->index, (unsigned long long)conns->outboxes.held_bytes,
+                 (unsigned long long)queued);
+    }
+    bool is_over = worker_queue_held(worker) > worker->worker_queue_bytes + OVER_BYTES;
+    cover_add_many(laws->sim, COVER_LAWS + COVER_LAW_BUDGET, is_over);
+    seen->over_turns = is_over && may_shed ? seen->over_turns + 1 : 0;
+    if (seen->over_turns > OVER_TURNS_MAX) {
+        sim_fail(laws->sim, "L4", "worker %u holds %llu bytes of %llu and sheds nothing",
+                 worker->index, (unsigned long long)worker_queue_held(worker),
+                 (unsigned long long)worker->worker_queue_bytes);
+    }
+}
+
+// --- L8
+
+static void ledger_judge_worker(struct laws *laws, const struct worker *worker) {
+    struct laws_worker *seen = &laws->workers[worker->index];
+    const struct counters *counters = &worker->counters;
+    const struct pool *pool = &worker->clients.conns.pool;
+    uint64_t closed = counters->values[COUNTER_closed];
+    uint64_t faults = 0;
+    for (uint32_t i = 0; i < FAULT_COUNT; i++) {
+        faults += counters->faults[i];
+    }
+    bool adds_up = counters->values[COUNTER_accepted] == closed + pool->used + pool->refused_count;
+    bool is_recorded = seen->released == closed && faults >= closed &&
+                       faults <= closed + counters->values[COUNTER_refusals] &&
+                       counters->faults[FAULT_none] == 0;
+    if (!adds_up || !is_recorded) {
+        sim_fail(laws->sim, "L8",
+                 "worker %u: accepted %llu, closed %llu, open %u, refused %llu, recorded %llu, "
+                 "causes %llu",
+                 worker->index, (unsigned long long)counters->values[COUNTER_accepted],
+                 (unsigned long long)closed, pool->used, (unsigned long long)pool->refused_count,
+                 (unsigned long long)seen->released, (unsigned long long)faults);
+    }
+}
+
+void laws_conn_watch(struct sim *sim, void *context) {
+    struct laws *laws = context;
+    for (uint32_t i = 0; i < sim->worker_count; i++) {
+        const struct worker *worker = sim->workers[i];
+        struct laws_worker *seen = &laws->workers[i];
+        if (worker == NULL || seen->turns == worker->counters.values[COUNTER_turns]) {
+            continue;
+        }
+        seen->turns = worker->counters.values[COUNTER_turns];
+        uint64_t now_ms = worker->clients.conns.now_ms;
+        bool is_held_up = now_ms > seen->before_ms + seen->wait_ms + HELD_UP_MS;
+        if (is_held_up) {
+            seen->excused_ms = now_ms;
+            cover_add(sim, COVER_LAWS + COVER_LAW_HELD_UP);
+        }
+        follow(laws, worker);
+        late_judge(laws, worker);
+        sleep_judge(laws, worker);
+        budget_judge(laws, worker);
+        ledger_judge_worker(laws, worker);
+        seen->before_ms = now_ms;
+        seen->wait_ms = worker->wait_ms;
+    }
+}
+
+// --- the end
+
+// Mail that came after it had left its loop: what homes were told then does not count.
+static bool has_unread_mail(const struct sim *sim, uint32_t index) {
+    const struct bus_shared *shared = sim->process->bus_shared;
+    for (uint32_t i = 0; i < shared->thread_count; i++) {
+        struct mailbox *mailbox = &shared->mailboxes[i * shared->thread_count + index];
+        if (atomic_load(&mailbox->shared.head) != mailbox->reader.tail) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void worker_empty(struct laws *laws, const struct worker *worker) {
+    const struct conns *conns = &worker->clients.conns;
+    bool is_told = !has_unread_mail(laws->sim, worker->index);
+    uint64_t ping_bytes = // lives until the next turn, which never comes
+        conns->ping_payload == 0 ? 0 : arena_block_bytes(&worker->arena, conns->ping_payload);
+    const struct {
+        const char *name;
+        uint64_t count;
+    } left[] = {
+        {"connections", conns->pool.used},
+        {"inputs", conns->inputs.used},
+        {"outbox entries", conns->entries.used},
+        {"timers", conns->wheel.armed_count},
+        {"queued bytes", conns->outboxes.held_bytes},
+        {"channels", worker->channels.used},
+        {"subscriptions", worker->subscriptions.used},
+        {"fan-out messages", worker->messages.used},
+        {"home channels", is_told ? worker->homes.used : 0},
+        {"slots", worker->clients.link.used_total},
+        {"starved receives", worker->clients.link.starved_count},
+        {"lent receives", worker->clients.lent_count},
+        {"paused publishers", worker->stream.paused_count},
+        {"doomed connections", worker->stream.doomed_count},
+        {"arena bytes", is_told ? worker->arena.used_bytes - ping_bytes : 0},
+    };
+    for (uint32_t i = 0; i < sizeof left / sizeof left[0]; i++) {
+        if (left[i].count != 0) {
+            sim_fail(laws->sim, "L7", "worker %u ends with %llu %s", worker->index,
+                     (unsigned long long)left[i].count, left[i].name);
+        }
+    }
+}
+
+void laws_conn_end(struct laws *laws) {
+    struct sim *sim = laws->sim;
+    uint64_t deliveries = 0;
+    uint64_t gone = 0;
+    for (uint32_t i = 0; i < sim->worker_count; i++) {
+        const struct worker *worker = sim->workers[i];
+        worker_empty(laws, worker);
+        const uint64_t *values = worker->counters.values;
+        deliveries += values[COUNTER_deliveries];
+        gone += values[COUNTER_messages_out] + values[COUNTER_dropped_oldest] +
+                values[COUNTER_dropped_newest] + values[COUNTER_dropped_conflated] +
+                values[COUNTER_dropped_closed];
+        for (uint32_t k = 0; k < FAULT_COUNT; k++) {
+            cover_add_many(sim, COVER_ROWS + k, worker->counters.faults[k]);
+        }
+        for (uint32_t k = 0; k < COUNTER_COUNT; k++) {
+            cover_add_many(sim, COVER_COUNTERS + k, values[k]);
+        }
+    }
+    if (deliveries > gone) {
+        sim_fail(sim, "L1", "%llu messages were delivered, %llu were sent or counted as dropped",
+                 (unsigned long long)deliveries, (unsigned long long)gone);
+    }
+    uint32_t open = admission_open_count(sim->process->admission);
+    if (open != 0) {
+        sim_fail(sim, "L8", "admission counts %u open connections at the end", open);
+    }
+}

@@ -1,0 +1,54 @@
+// What clients and laws keep for one world.
+#pragma once
+#include "tests/sim/clients.h"
+#include "tests/sim/cover.h"
+#include "tests/sim/laws.h"
+#include "tests/sim/ledger.h"
+
+enum { LAWS_CONFIG_BYTES = 8192, LAWS_CONNECTIONS_MAX = 4096 };
+
+// What the configuration of this seed says, as far as a law needs it.
+struct laws_rules {
+    uint32_t handshake_ms, ping_ms, pong_ms, stall_ms, drain_ms, idle_ms, age_ms;
+    uint32_t message_bytes, queue_bytes, connections;
+    uint64_t worker_queue_bytes;
+};
+
+// A connection of a worker as the laws have seen it move (laws_conn.c).
+struct laws_conn {
+    uint64_t since_ms;  // when it came into this state
+    uint64_t opened_ms; // when it came to life
+    uint64_t begun_ms;  // HEAD: when the wait for this head began
+    uint8_t state;      // enum conn_state
+    uint8_t fault;
+    bool is_kept;  // HEAD: a request was answered before
+    uint32_t ends; // close records since it came to life: at most one
+};
+
+struct laws_worker {
+    uint64_t trace_count; // records looked at
+    uint64_t turns;
+    uint64_t before_ms;      // of the turn before
+    uint32_t wait_ms;        // how long that one meant to sleep
+    uint64_t excused_ms;     // no deadline counts before: the world has held the worker up
+    uint64_t excused_by_ms;  // for so long
+    uint32_t over_turns;     // turns in a row above worker_queue with something to shed
+    uint64_t released;       // close records
+    struct laws_conn *conns; // by index
+};
+
+struct laws {
+    struct sim *sim;
+    char config[LAWS_CONFIG_BYTES];
+    struct laws_rules rules;
+    struct ledger ledger;
+    struct client clients[CLIENTS_MAX];
+    uint32_t client_count;
+    struct laws_worker workers[SIM_WORKERS_MAX];
+};
+
+// laws_conn.c: L4, L6, L7, L8 on each worker, after every event in which it had a turn.
+void laws_conn_open(struct laws *laws);
+void laws_conn_watch(struct sim *sim, void *context);
+void laws_conn_end(struct laws *laws); // nothing is left
+void laws_conn_close(struct laws *laws);
