@@ -69,9 +69,15 @@ static void error_send(struct admin *admin, uint32_t conn, uint16_t status, cons
     text_drop(&out);
 }
 
+// The connection that asked may have failed, or waited for too long, while the workers answered.
+static bool may_answer(const struct admin *admin, const struct admin_request *request) {
+    const struct conn *conn = conn_at(&admin->options.clients->conns, request->conn);
+    return !request->is_gone && (conn->state == CONN_VERDICT || conn->state == CONN_REPLY);
+}
+
 void admin_answer(struct admin *admin, struct admin_request *request, uint16_t status,
                   const char *type, struct span body) {
-    if (!request->is_gone) {
+    if (may_answer(admin, request)) {
         reply_send(admin, request->conn, status, type, body, NULL);
     }
     request_free(admin, request);
@@ -88,7 +94,7 @@ void admin_answer_out(struct admin *admin, struct admin_request *request, uint16
 
 void admin_error(struct admin *admin, struct admin_request *request, uint16_t status,
                  const char *text) {
-    if (!request->is_gone) {
+    if (may_answer(admin, request)) {
         error_send(admin, request->conn, status, text, NULL);
     }
     request_free(admin, request);
