@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 
 class Server:
@@ -55,3 +56,10 @@ def busy_seconds(cpus):
             if words[0] in cpus:
                 busy += sum(int(word) for word in words[1:9]) - int(words[4]) - int(words[5])
     return busy / os.sysconf("SC_CLK_TCK")
+
+
+def metrics_of(port):
+    """Every sample of the metrics page by its name with labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if line and line[0] != "#"}

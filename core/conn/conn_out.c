@@ -99,6 +99,9 @@ void conn_violate(struct conns *conns, uint32_t index, const struct fault *fault
     }
 }
 
+static enum conn_send_result send_bounded(struct conns *conns, uint32_t index, uint32_t payload,
+                                          uint32_t channel, struct outbox_bounds bounds);
+
 // Whether the send in flight was left by the transport: it was submitted in an earlier turn, and
 // completions that had come since were read.
 static bool is_stuck(const struct conns *conns, const struct outbox *outbox) {
@@ -113,19 +116,29 @@ enum conn_send_result conn_offer(struct conns *conns, uint32_t index, uint32_t p
     uint64_t bytes = (uint64_t)outbox->queued_bytes + payload_at(conns->arena, payload)->wire_bytes;
     bool is_over = outbox->queued_bytes != 0 && conn->state == CONN_OPEN &&
                    bytes > conn_settings_of(conns, conn)->bounds.queue_bytes_max;
-    if (is_over && !is_stuck(conns, outbox)) {
-        return CONN_SENT_LATER;
+    struct outbox_bounds bounds = conn_settings_of(conns, conn)->bounds;
+    if (!is_stuck(conns, outbox)) {
+        if (is_over) {
+            return CONN_SENT_LATER;
+        }
+        bounds.policy =
+            OUTBOX_CLOSE; // it fits: nothing is conflated for a transport that takes all
     }
-    return conn_send(conns, index, payload, channel);
+    return send_bounded(conns, index, payload, channel, bounds);
 }
 
 enum conn_send_result conn_send(struct conns *conns, uint32_t index, uint32_t payload,
                                 uint32_t channel) {
+    struct outbox_bounds bounds = conn_settings_of(conns, conn_at(conns, index))->bounds;
+    return send_bounded(conns, index, payload, channel, bounds);
+}
+
+static enum conn_send_result send_bounded(struct conns *conns, uint32_t index, uint32_t payload,
+                                          uint32_t channel, struct outbox_bounds bounds) {
     struct conn *conn = conn_at(conns, index);
     if (conn->state != CONN_OPEN) {
         return CONN_SENT_CLOSED;
     }
-    struct outbox_bounds bounds = conn_settings_of(conns, conn)->bounds;
     uint32_t dropped = 0;
     enum outbox_result result =
         outbox_put_message(&conns->outboxes, &conn->outbox, payload, channel, bounds, &dropped);

@@ -44,9 +44,9 @@ static bool is_droppable(const struct outbox_entry *entry);
 static bool has_droppable(const struct outboxes *outboxes, const struct outbox *outbox);
 static uint32_t oldest_drop(struct outboxes *outboxes, struct outbox *outbox, uint64_t bytes_max,
                             uint32_t spared);
-static uint32_t channel_find(const struct outboxes *outboxes, const struct outbox *outbox,
-                             uint32_t channel);
-static uint32_t conflate(struct outboxes *outboxes, struct outbox *outbox, uint32_t index,
+static struct place channel_find(const struct outboxes *outboxes, struct place place,
+                                 uint32_t channel);
+static uint32_t conflate(struct outboxes *outboxes, struct outbox *outbox, uint32_t channel,
                          uint32_t payload, uint32_t bytes_max);
 static bool entry_insert(struct outboxes *outboxes, struct outbox *outbox, uint32_t previous,
                          struct outbox_entry entry);
@@ -63,9 +63,8 @@ enum outbox_result outbox_put_message(struct outboxes *outboxes, struct outbox *
     uint64_t bytes = payload_at(outboxes->arena, payload)->wire_bytes;
     if (outbox->queued_bytes != 0) {
         if (bounds.policy == OUTBOX_CONFLATE && channel != 0) {
-            uint32_t same = channel_find(outboxes, outbox, channel);
-            if (same != 0) {
-                *dropped_count = conflate(outboxes, outbox, same, payload, bounds.queue_bytes_max);
+            *dropped_count = conflate(outboxes, outbox, channel, payload, bounds.queue_bytes_max);
+            if (*dropped_count > 0) {
                 return OUTBOX_DROPPED;
             }
         }
@@ -276,11 +275,9 @@ static uint32_t oldest_drop(struct outboxes *outboxes, struct outbox *outbox, ui
     return count;
 }
 
-// The waiting message of that channel, 0 = none. Under conflate there is one per channel, so the
-// walk is bounded by the connection's channels.
-static uint32_t channel_find(const struct outboxes *outboxes, const struct outbox *outbox,
-                             uint32_t channel) {
-    struct place place = waiting_first(outboxes, outbox);
+// The next waiting message of that channel, from `place` on; index 0 = none.
+static struct place channel_find(const struct outboxes *outboxes, struct place place,
+                                 uint32_t channel) {
     while (place.index != 0) {
         const struct outbox_entry *entry = entry_at(outboxes, place.index);
         if (entry->channel == channel && is_droppable(entry)) {
@@ -288,19 +285,36 @@ static uint32_t channel_find(const struct outboxes *outboxes, const struct outbo
         }
         place_next(outboxes, &place);
     }
-    return place.index;
+    return place;
 }
 
-// Puts the payload into the place of what waits at `index`. Returns how many messages are gone.
-static uint32_t conflate(struct outboxes *outboxes, struct outbox *outbox, uint32_t index,
+// Puts the payload into the place of the channel's first waiting message and removes its others:
+// there are some when the owner queued them before it asked for this policy, or when a send came
+// back short. The walk passes each of those once. Returns how many messages are gone, 0: none
+// waited and nothing was done.
+static uint32_t conflate(struct outboxes *outboxes, struct outbox *outbox, uint32_t channel,
                          uint32_t payload, uint32_t bytes_max) {
+    struct place place = channel_find(outboxes, waiting_first(outboxes, outbox), channel);
+    uint32_t index = place.index;
+    if (index == 0) {
+        return 0;
+    }
     struct outbox_entry *entry = entry_at(outboxes, index);
     queued_subtract(outboxes, outbox, entry_bytes(outboxes, entry));
     payload_hold(outboxes->arena, payload);
     payload_drop(outboxes->arena, entry->payload);
     entry->payload = payload;
     queued_add(outboxes, outbox, entry_bytes(outboxes, entry));
-    return 1 + oldest_drop(outboxes, outbox, bytes_max, index); // the new one may be larger
+    uint32_t count = 1;
+    place_next(outboxes, &place);
+    for (place = channel_find(outboxes, place, channel); place.index != 0; count++) {
+        uint32_t next = entry_at(outboxes, place.index)->next;
+        queued_subtract(outboxes, outbox, entry_bytes(outboxes, entry_at(outboxes, place.index)));
+        entry_remove(outboxes, outbox, place);
+        place.index = next;
+        place = channel_find(outboxes, place, channel);
+    }
+    return count + oldest_drop(outboxes, outbox, bytes_max, index); // the new one may be larger
 }
 
 // Behind `previous`, 0 = at the front. Takes a reference and counts the bytes. False: pool empty.

@@ -52,8 +52,8 @@ struct outboxes {
 // An outbox in which no whole message waits always takes one, of any size. drop_oldest removes
 // waiting messages from the front until it fits (never control frames, bytes, what is in flight, or
 // what a short send has begun); drop_newest leaves the new one out; conflate replaces the waiting
-// message of the same channel (keeping its place), and where there is none and it does not fit,
-// drops the oldest; so it does when the new one is larger than the old one and no longer fits.
+// messages of the same channel (at the place of the first), and where there is none and it does not
+// fit, drops the oldest; so it does when the new one is larger than the old and no longer fits.
 // *dropped_count is set always, and exact: with the messages delivered it adds up to those put
 // (OVER and REFUSED ones are the caller's to count). `channel`: below UINT32_MAX - 2.
 enum outbox_result outbox_put_message(struct outboxes *outboxes, struct outbox *outbox,

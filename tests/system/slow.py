@@ -142,7 +142,7 @@ def policy_conflate(t):
     gateway, slow = setting(t, "/conflate")
     numbers, code = numbers_until(slow, COUNT - 1)
     rising(numbers)
-    # What waits when its successor comes is replaced, also within one turn.
+    # What waits when its successor comes is replaced, once the socket has refused.
     if code is not None or len(numbers) > 100 or numbers[-1] - numbers[-2] < 500:
         raise Wrong(f"code {code}, {len(numbers)} received, at last {numbers[-4:]}")
     balanced(gateway, len(numbers), "conflated")

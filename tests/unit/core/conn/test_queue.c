@@ -206,6 +206,27 @@ Test(offer, a_transport_that_takes_everything_meets_no_policy) {
     }
 }
 
+// Only what a transport has refused is conflated, and then down to one.
+Test(offer, a_burst_is_conflated_once_the_transport_refuses) {
+    struct conn_test *test = open_test(OUTBOX_CONFLATE, 1000);
+    struct span pieces[SEND_PIECES_MAX];
+    for (uint32_t i = 0; i < 3; i++) {
+        cr_assert_eq(offer(test, 20), CONN_SENT_QUEUED);
+    }
+    cr_assert_eq(conn_gather(&test->conns, test->index, pieces), 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        cr_assert_eq(offer(test, 20), CONN_SENT_QUEUED); // nobody knows yet what becomes of them
+    }
+    conn_test_wait(test, 0);
+    cr_assert_eq(offer(test, 20), CONN_SENT_DROPPED);
+    cr_assert_eq(test->counters.values[COUNTER_dropped_conflated], 3);
+    conn_sent(&test->conns, test->index, 60);
+    cr_assert_eq(conn_gather(&test->conns, test->index, pieces), 1);
+    conn_sent(&test->conns, test->index, 20);
+    cr_assert_eq(dropped(test), 3);
+    conn_test_close(test);
+}
+
 // A send that is still there in the next turn was left by the transport: from now on the policy.
 Test(offer, a_transport_that_has_refused_meets_its_policy) {
     static const enum conn_send_result results[] = {

@@ -265,6 +265,25 @@ Test(hub_outbox, conflate_replaces_in_place) {
     cr_assert_eq(outbox.queued_bytes, 47);
 }
 
+Test(hub_outbox, conflate_leaves_one_of_several_that_wait) {
+    struct outbox_bounds all = bounds(1000, OUTBOX_CLOSE);
+    static const uint32_t channels[] = {3, 2, 2, 1, 2, 0, 2};
+    for (uint32_t i = 0; i < sizeof channels / sizeof channels[0]; i++) {
+        message_put((char[]){(char)('a' + i), 0}, channels[i], all);
+    }
+    struct outbox_bounds limit = bounds(1000, OUTBOX_CONFLATE);
+    cr_assert_eq(message_put("z", 2, limit), OUTBOX_DROPPED);
+    cr_assert_eq(dropped, 4);
+    expect_queue("azdf");
+    cr_assert_eq(outbox.queued_bytes, 40);
+    message_put("y", 1, all); // the last entry is still the last
+    cr_assert_eq(message_put("x", 1, limit), OUTBOX_DROPPED);
+    cr_assert_eq(dropped, 2);
+    expect_queue("azxf");
+    message_put("w", 0, all);
+    expect_queue("azxfw");
+}
+
 Test(hub_outbox, conflate_above_the_limit_drops_the_oldest) {
     struct outbox_bounds limit = bounds(30, OUTBOX_CONFLATE);
     message_put("a", 1, limit);

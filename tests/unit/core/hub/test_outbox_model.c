@@ -77,7 +77,17 @@ static enum outbox_result model_put(struct model *model, struct model_entry entr
             payload_drop(&memory.arena, other->payload);
             *other = entry;
             payload_hold(&memory.arena, entry.payload);
-            *dropped = 1 + model_drop_oldest(model, bounds.queue_bytes_max, entry.payload);
+            *dropped = 1;
+            for (uint32_t later = i + 1; later < model->count;) {
+                struct model_entry *one = &model->entries[later];
+                if (model_droppable(one) && one->channel == entry.channel) {
+                    model_remove(model, later);
+                    ++*dropped;
+                } else {
+                    later++;
+                }
+            }
+            *dropped += model_drop_oldest(model, bounds.queue_bytes_max, entry.payload);
             return OUTBOX_DROPPED;
         }
     }
