@@ -16,6 +16,8 @@
 
 // A subscription that far behind is brought up, long before the comparison would wrap.
 enum { JOINED_AGE_MAX = 1 << 30 };
+// A channel may hold a third of what it and those not flooded leave free.
+enum { SHARE = 3 };
 
 static_assert(HUB_BURST_MAX <= UINT16_MAX, "job_count holds it");
 
@@ -91,13 +93,31 @@ bool hub_has_work(const struct hub *hub) {
     return hub->job_first != 0;
 }
 
+// Whether more messages wait on this channel than that part of what is free for all: however many
+// channels are flooded, the others find room. Those that wait have consecutive sequences.
+static bool holds_more(const struct hub *hub, const struct hub_channel *channel, uint32_t part) {
+    if (channel->message_first == 0) {
+        return false;
+    }
+    uint32_t waiting = channel->sequence - message_at(hub, channel->message_first)->sequence + 1;
+    return waiting > HUB_BURST_MAX && waiting > (hub->messages->limit - hub->messages->used) / part;
+}
+
+bool hub_is_crowded(const struct hub *hub, struct span name) {
+    if (hub->messages->used <= HUB_BURST_MAX) {
+        return false; // the usual case: no look-up
+    }
+    uint32_t channel = hub_channel_find(hub, name);
+    return channel != 0 && holds_more(hub, hub_channel_at(hub, channel), 2 * SHARE);
+}
+
 bool hub_post(struct hub *hub, uint32_t channel_index, const uint32_t payloads[HUB_FORM_COUNT],
               uint64_t except) {
     struct hub_channel *channel = hub_channel_at(hub, channel_index);
     if (channel->subscriber_count == 0) {
         return true;
     }
-    uint32_t index = pool_take(hub->messages);
+    uint32_t index = holds_more(hub, channel, SHARE) ? 0 : pool_take(hub->messages);
     if (index == 0) {
         return false;
     }

@@ -115,10 +115,14 @@ struct span hub_channel_name(const struct hub *hub, uint32_t index);
 
 // Queues a message for the fan-out on this channel: payloads by form, each taking a reference of
 // its own (the caller drops its own). The caller makes the forms for which form_count is not zero.
-// False: message pool empty, nothing queued. With no subscribers nothing is queued and true is
-// returned.
+// False: message pool empty, or this channel holds more than its share of it; nothing queued. With
+// no subscribers nothing is queued and true is returned.
 bool hub_post(struct hub *hub, uint32_t channel, const uint32_t payloads[HUB_FORM_COUNT],
               uint64_t except);
+
+// Whether so much waits on that channel that its publishers should wait: half of what would be
+// refused.
+bool hub_is_crowded(const struct hub *hub, struct span name);
 
 struct hub_delivery {
     uint32_t subscriber;

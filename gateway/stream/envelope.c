@@ -234,11 +234,8 @@ static bool publish_body(struct stream *stream, uint32_t index, struct span name
     if (opcode == WS_TEXT ? settings->refuses_text : settings->refuses_binary) {
         return error_answer(stream, index, "kind of message not accepted", name);
     }
-    uint32_t home = bus_home(stream->bus, name);
     bool is_sent = stream_publish(stream, index, name, body, opcode, true);
-    if (bus_is_backed_up(stream->bus, home)) {
-        stream_pause_for(stream, index, home);
-    }
+    stream_pace(stream, index, name);
     if (!is_sent) {
         return error_answer(stream, index, "overloaded", name);
     }
@@ -309,8 +306,8 @@ static bool ask(struct stream *stream, uint32_t index, struct span text) {
     return is_done;
 }
 
-static void pause(struct stream *stream, uint32_t index) {
-    session_find(stream, index)->is_paused = 1;
+static void hold(struct stream *stream, uint32_t index, enum stream_hold why) {
+    session_find(stream, index)->holds |= (uint8_t)why;
     conn_pause(stream->conns, index);
 }
 
@@ -331,7 +328,7 @@ static void ask_keep(struct stream *stream, uint32_t index, const struct conn_ev
     }
     session->ask_block = block;
     session->ask_bytes = event->payload.length;
-    pause(stream, index);
+    hold(stream, index, STREAM_HOLD_ASKS);
 }
 
 void envelope_on_message(struct stream *stream, uint32_t index, const struct conn_event *event) {
@@ -341,7 +338,10 @@ void envelope_on_message(struct stream *stream, uint32_t index, const struct con
         ask_keep(stream, index, event);
         return;
     } else if (session_find(stream, index)->owed >= ENVELOPE_OWED_MAX) {
-        pause(stream, index);
+        hold(stream, index, STREAM_HOLD_ASKS);
+    }
+    if (stream_is_behind(stream, index, 2)) {
+        hold(stream, index, STREAM_HOLD_QUEUE);
     }
     if (event->block != 0) {
         arena_give(stream->arena, event->block);
@@ -361,8 +361,12 @@ void envelope_answered(struct stream *stream, uint32_t index) {
         check(is_done); // nothing is owed, so whatever it is was said
         arena_give(stream->arena, block);
     }
-    if (session->is_paused && session->ask_block == 0 && session->owed <= ENVELOPE_OWED_MAX / 2) {
-        session->is_paused = 0;
+    if (session->ask_block == 0 && session->owed <= ENVELOPE_OWED_MAX / 2) {
+        session->holds &= (uint8_t)~STREAM_HOLD_ASKS;
+    }
+    if (stream_is_behind(stream, index, 2)) {
+        hold(stream, index, STREAM_HOLD_QUEUE);
+    } else {
         stream_read_on(stream, index);
     }
 }

@@ -37,8 +37,12 @@ bool stream_join(struct stream *stream, uint32_t index, struct span name, bool *
 // Its home has refused that join.
 void stream_join_undo(struct stream *stream, uint32_t index, struct span name);
 void stream_leave_all(struct stream *stream, uint32_t index);
-// Stops reading this publisher until mail to `target` flows again.
-void stream_pause_for(struct stream *stream, uint32_t index, uint32_t target);
+// After a publish: stops reading this publisher while mail to the channel's home waits. While the
+// channel is crowded here it may say one thing a turn.
+void stream_pace(struct stream *stream, uint32_t index, struct span name);
+// Whether more than this part of its queue waits: one that sends faster than it reads is not read
+// above the half, and again below the quarter. The kernel's window tells it to wait.
+bool stream_is_behind(const struct stream *stream, uint32_t index, uint32_t part);
 // Reads it again, unless something else still holds it back.
 void stream_read_on(struct stream *stream, uint32_t index);
 bool stream_publish(struct stream *stream, uint32_t index, struct span name, struct span body,

@@ -308,9 +308,11 @@ void stream_on_ask(struct stream *stream, uint32_t index, const struct conn_even
 
 // --- publishing, and its pace
 
-void stream_pause_for(struct stream *stream, uint32_t index, uint32_t target) {
+void stream_pace(struct stream *stream, uint32_t index, struct span name) {
+    uint32_t target = bus_home(stream->bus, name);
+    bool must_wait = bus_is_backed_up(stream->bus, target) || hub_is_crowded(stream->hub, name);
     bool is_held = (stream->notes[index] & STREAM_NOTE_HELD_BACK) != 0;
-    if (is_held || stream->paused_count == stream->paused_max) {
+    if (!must_wait || is_held || stream->paused_count == stream->paused_max) {
         return;
     }
     conn_pause(stream->conns, index);
@@ -322,7 +324,7 @@ void stream_pause_for(struct stream *stream, uint32_t index, uint32_t target) {
 void stream_read_on(struct stream *stream, uint32_t index) {
     const struct stream_session *session = session_find(stream, index);
     bool is_held = (stream->notes[index] & STREAM_NOTE_HELD_BACK) != 0;
-    if (!is_held && (session == NULL || !session->is_paused)) {
+    if (!is_held && (session == NULL || session->holds == 0)) {
         conn_unpause(stream->conns, index);
     }
 }

@@ -33,10 +33,16 @@ struct stream_session {
     uint8_t is_refused; // a join failed: the handshake is refused
     uint8_t keeps;      // the session is needed after the handshake
     uint8_t opcode;     // POST: what its content type says, 0 = nothing
-    uint8_t is_paused;  // envelope: not read until its asks are answered
+    uint8_t holds;      // envelope: enum stream_hold
     uint16_t owed;      // envelope: asks on their way to a home and back
     uint32_t ask_block; // envelope: a message that waits until nothing is owed, so that its answer
     uint32_t ask_bytes; // does not overtake; at WS_MESSAGE_HEADROOM
+};
+
+// Why an envelope client is not read.
+enum stream_hold {
+    STREAM_HOLD_ASKS = 1,  // its asks are on their way
+    STREAM_HOLD_QUEUE = 2, // it does not read its answers
 };
 
 enum stream_doom { STREAM_DOOM_NONE, STREAM_DOOM_CONNECTIONS, STREAM_DOOM_ADDRESS };

@@ -4,6 +4,13 @@
 #include "core/ws/frame.h"
 #include "gateway/stream/internal.h"
 
+bool stream_is_behind(const struct stream *stream, uint32_t index, uint32_t part) {
+    const struct conn *conn = conn_at(stream->conns, index);
+    return conn->state == CONN_OPEN &&
+           conn->outbox.queued_bytes >
+               stream->settings[conn->settings].bounds.queue_bytes_max / part;
+}
+
 // The client's own bytes back, without a copy when they lie in a block already.
 static void on_echo(struct stream *stream, uint32_t index, const struct conn_event *event) {
     uint32_t payload =
@@ -17,10 +24,7 @@ static void on_echo(struct stream *stream, uint32_t index, const struct conn_eve
     }
     conn_send(stream->conns, index, payload, 0);
     payload_drop(stream->arena, payload);
-    // A client that sends faster than it reads is not read: the kernel's window tells it to wait.
-    const struct conn *conn = conn_at(stream->conns, index);
-    if (conn->state == CONN_OPEN &&
-        conn->outbox.queued_bytes > stream->settings[conn->settings].bounds.queue_bytes_max / 2) {
+    if (stream_is_behind(stream, index, 2)) {
         conn_pause(stream->conns, index);
     }
 }
@@ -30,11 +34,15 @@ void stream_on_sent(struct stream *stream, uint32_t index) {
     if (conn->state != CONN_OPEN || !conn_has(conn, CONN_PAUSED)) {
         return;
     }
-    const struct config_route *route = stream_route(stream, index);
-    bool is_low =
-        conn->outbox.queued_bytes <= stream->settings[conn->settings].bounds.queue_bytes_max / 4;
-    if (route->verb == CONFIG_VERB_ECHO && is_low) {
+    if (stream_is_behind(stream, index, 4)) {
+        return;
+    }
+    struct stream_session *session = session_find(stream, index);
+    if (stream_route(stream, index)->verb == CONFIG_VERB_ECHO) {
         conn_unpause(stream->conns, index);
+    } else if (session != NULL && (session->holds & STREAM_HOLD_QUEUE) != 0) {
+        session->holds &= (uint8_t)~STREAM_HOLD_QUEUE;
+        stream_read_on(stream, index);
     }
 }
 
@@ -63,11 +71,8 @@ static void on_publish(struct stream *stream, uint32_t index, const struct conn_
                    &(struct conn_close_options){.fault = FAULT_not_publishable});
         return;
     }
-    uint32_t home = bus_home(stream->bus, name);
     stream_publish(stream, index, name, event->payload, event->opcode, false);
-    if (bus_is_backed_up(stream->bus, home)) {
-        stream_pause_for(stream, index, home);
-    }
+    stream_pace(stream, index, name);
 }
 
 void stream_on_message(struct stream *stream, uint32_t index, const struct conn_event *event) {

@@ -9,7 +9,11 @@
 #include "tests/unit/core/conn/conn_test.h"
 #include "tests/unit/gateway/route/harness.h"
 
-enum { STREAM_TEST_CONNS = CONN_TEST_CONNS, STREAM_TEST_NAMES = 1000 };
+enum {
+    STREAM_TEST_CONNS = CONN_TEST_CONNS,
+    STREAM_TEST_NAMES = 1000,
+    STREAM_TEST_MESSAGES = 10000,
+};
 
 struct io_bell {
     uint32_t rings;
@@ -116,7 +120,7 @@ static inline struct stream_test *stream_test_open(const char *routes, uint32_t 
     json_memory_set(&test->base->arena);
     pool_make(&test->channels, sizeof(struct hub_channel), STREAM_TEST_NAMES);
     pool_make(&test->subscriptions, sizeof(struct hub_subscription), STREAM_TEST_NAMES);
-    pool_make(&test->messages, sizeof(struct hub_message), STREAM_TEST_NAMES);
+    pool_make(&test->messages, sizeof(struct hub_message), STREAM_TEST_MESSAGES);
     static const uint64_t key[2] = {5, 6};
     hub_init(&test->hub, &test->channels, &test->subscriptions, &test->messages, &test->base->arena,
              conn_test_reserve(table_book_bytes(STREAM_TEST_NAMES)), key);

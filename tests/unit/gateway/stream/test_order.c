@@ -146,6 +146,32 @@ Test(order, so_many_asks_may_be_out) {
     stream_test_close(test);
 }
 
+Test(order, one_that_does_not_read_its_answers_is_not_read) {
+    struct stream_test *test =
+        stream_test_simple("  - {path: /q, channels: {publish: q}, backpressure: {queue: 1KiB}}\n");
+    struct stream_client a = client_open(test, UPGRADE("/q?envelope=json"));
+    struct conns *conns = &test->base->conns;
+    struct conn *conn = conn_at(conns, a.index);
+    uint8_t frame[64];
+    static const char ask[] = "{\"publish\":\"q\",\"data\":\"x\"}";
+    uint32_t asks = 0;
+    struct bus_event event;
+    while (!conn_has(conn, CONN_PAUSED)) { // nothing of it is sent meanwhile
+        client_bytes(test, a, frame, frame_make(frame, 0x81, ask, sizeof ask - 1));
+        while (bus_next(&test->bus, &event)) {
+            stream_on_mail(&test->stream, &event);
+        }
+        bus_flush(&test->bus);
+        expect(++asks < 100, "its answers have no bound");
+    }
+    cr_assert_eq(conn->state, CONN_OPEN);
+    cr_assert(conn->outbox.queued_bytes > 512 && conn->outbox.queued_bytes <= 1024);
+    stream_test_settle(test);
+    cr_assert_not(conn_has(conn, CONN_PAUSED));
+    cr_assert_eq(conn->outbox.queued_bytes, 0);
+    stream_test_close(test);
+}
+
 // --- deadlines
 
 static void receive(struct stream_test *test, struct stream_client client, const char *pattern,
@@ -247,5 +273,29 @@ Test(pressure, every_publisher_is_held_back_and_resumed_however_many) {
     for (uint32_t i = 1; i < MANY; i++) {
         expect(!conn_has(conn_at(&test->base->conns, clients[i].index), CONN_PAUSED), "%u", i);
     }
+    stream_test_close(test);
+}
+
+Test(pressure, a_publisher_waits_while_its_channel_is_crowded) {
+    struct stream_test *test = stream_test_simple(FREE);
+    test->messages.limit = 1000;
+    struct stream_client a = client_open(test, UPGRADE("/chat/x"));
+    struct conn *conn = conn_at(&test->base->conns, a.index);
+    uint8_t frame[64];
+    struct bus_event event;
+    uint32_t said = 0;
+    while (!conn_has(conn, CONN_PAUSED)) { // nothing is fanned out meanwhile
+        client_bytes(test, a, frame, frame_make(frame, 0x81, "x", 1));
+        while (bus_next(&test->bus, &event)) {
+            stream_on_mail(&test->stream, &event);
+        }
+        bus_flush(&test->bus);
+        expect(++said < 250, "what waits has no bound");
+    }
+    cr_assert_gt(said, HUB_BURST_MAX);
+    stream_test_settle(test);
+    cr_assert_not(conn_has(conn, CONN_PAUSED));
+    cr_assert_eq(a.output->length, said * 3); // all of them came
+    cr_assert_eq(test->base->counters.values[COUNTER_dropped_mailbox], 0);
     stream_test_close(test);
 }
