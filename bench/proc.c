@@ -1,5 +1,7 @@
 #include "bench/proc.h"
 
+#include "core/base/pause.h"
+
 #include <dirent.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -182,7 +184,7 @@ static void *bounce_back(void *argument) {
     bounce->is_pinned = proc_pin(bounce->cpu);
     for (uint64_t i = 0; i < BOUNCE_ROUNDS * BOUNCE_COUNT; i++) {
         while (atomic_load_explicit(&bounce->line, memory_order_acquire) != 2 * i + 1) {
-            __builtin_ia32_pause();
+            cpu_pause();
         }
         atomic_store_explicit(&bounce->line, 2 * i + 2, memory_order_release);
     }
@@ -219,7 +221,7 @@ double proc_core_distance(int first_cpu, int second_cpu) {
         for (uint32_t k = 0; k < BOUNCE_COUNT; k++, i++) {
             atomic_store_explicit(&bounce.line, 2 * i + 1, memory_order_release);
             while (atomic_load_explicit(&bounce.line, memory_order_acquire) != 2 * i + 2) {
-                __builtin_ia32_pause();
+                cpu_pause();
             }
         }
         rounds[round] = (seconds_now() - start) * 1e9 / BOUNCE_COUNT;

@@ -40,6 +40,13 @@ enum {
     SETTINGS_MAX = 4096, // route settings alive at once: routes of the newest configurations with
                          // connections left
 
+    // The table of client addresses: one entry of the process and one of its route per connection.
+    // It lies in stripes, each with its lock. A stripe has room for its even share at the limit of
+    // connections, a quarter more and the spare: nine standard deviations at 10,000 connections,
+    // more above. One that is full refuses new addresses with 503 (addresses_refused).
+    ADMISSION_STRIPES = 256, // two threads seldom want the same one
+    ADMISSION_SPARE = 64,    // entries
+
     // Configuration
     CONFIG_BYTES_MAX = 1 << 20,
     CONFIG_DEPTH_MAX = 16,        // levels of maps and lists; libyaml turns quadratic in it

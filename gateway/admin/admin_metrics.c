@@ -65,6 +65,11 @@ static void gauge_print(struct text *out, const char *name, const char *help, ui
     text_print(out, "holdfast_%s %llu\n", name, (unsigned long long)value);
 }
 
+static void counter_print(struct text *out, const char *name, const char *help, uint64_t value) {
+    head_print(out, name, "counter", help);
+    text_print(out, "holdfast_%s %llu\n", name, (unsigned long long)value);
+}
+
 static void counters_print(struct text *out, const struct counters *counters) {
     for (uint32_t i = 0; i < COUNTER_COUNT; i++) {
         text_print(out,
@@ -154,9 +159,15 @@ static void all_print(struct text *out, const struct admin *admin, const struct 
     gauge_print(out, "rings", "Rings in use", sum->rings);
     gauge_print(out, "ring_slots", "Direct descriptors of all rings", sum->ring_slots);
     gauge_print(out, "ring_slots_used", "Direct descriptors in use", sum->ring_slots_used);
-    gauge_print(out, "receive_starved", "Connections that wait for a receive buffer", sum->starved);
-    head_print(out, "ring_enters_total", "counter", "System calls into the rings");
-    text_print(out, "holdfast_ring_enters_total %llu\n", (unsigned long long)sum->enters);
+    gauge_print(out, "receive_waiting", "Connections that wait for a receive buffer right now",
+                sum->starved);
+    counter_print(out, "ring_enters_total", "System calls into the rings", sum->enters);
+    counter_print(out, "ring_submission_full_total",
+                  "Operations that found the submission queue full and submitted it first",
+                  sum->submission_full);
+    counter_print(out, "ring_completion_overflows_total",
+                  "Times the kernel kept completions back because the completion queue was full",
+                  sum->completion_overflows);
     counters_print(out, &sum->counters);
     histogram_print(out, "ping_round_trip_seconds", "Keepalive ping to its pong",
                     &sum->round_trip_ns);

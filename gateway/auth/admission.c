@@ -4,13 +4,13 @@
 
 #include "core/base/check.h"
 #include "core/base/digest.h"
+#include "core/base/limits.h"
+#include "core/base/pause.h"
 
 #include <stdalign.h>
 #include <stdatomic.h>
 
 enum {
-    STRIPES = 256,         // each with its lock: two threads seldom want the same one
-    STRIPE_SPARE = 64,     // entries beyond twice the even share
     TOKEN_WINDOW_MS = 100, // the rate is granted in tenths of a second
     TOKEN_SLICE_MAX = 64,  // DESIGN.md section 3
 };
@@ -33,22 +33,25 @@ struct admission {
         alignas(64) _Atomic uint32_t connections_max;
         _Atomic uint32_t per_address_max;
         _Atomic uint32_t handshakes_per_second;
-        struct stripe stripes[STRIPES];
+        struct stripe stripes[ADMISSION_STRIPES];
     } shared;
     struct {
         uint64_t key[2];
         uint32_t stripe_entries;
     } frozen;
-    struct address_count entries[]; // STRIPES x stripe_entries, each under its stripe's lock
+    struct address_count
+        entries[]; // ADMISSION_STRIPES x stripe_entries, each under its stripe's lock
 };
 
+// A connection has two entries at most: one of the process and one of its route.
 static uint32_t stripe_entries(uint32_t connections) {
-    return connections / STRIPES * 2 + STRIPE_SPARE;
+    uint32_t share = connections / ADMISSION_STRIPES * 2;
+    return share + share / 4 + ADMISSION_SPARE;
 }
 
 uint64_t admission_bytes(uint32_t connections) {
     return sizeof(struct admission) +
-           (uint64_t)STRIPES * stripe_entries(connections) * sizeof(struct address_count);
+           (uint64_t)ADMISSION_STRIPES * stripe_entries(connections) * sizeof(struct address_count);
 }
 
 struct admission *admission_init(struct memory memory, const struct admission_limits *limits,
@@ -87,11 +90,11 @@ static bool count_enter(_Atomic uint32_t *count, uint32_t max) {
 }
 
 static atomic_flag *stripe_lock(struct admission *admission, uint64_t key) {
-    atomic_flag *lock = &admission->shared.stripes[key % STRIPES].lock;
+    atomic_flag *lock = &admission->shared.stripes[key % ADMISSION_STRIPES].lock;
     // Some tens of instructions under the lock, once per accept and close: spinning is shorter than
     // any wait.
     while (atomic_flag_test_and_set_explicit(lock, memory_order_acquire)) {
-        __builtin_ia32_pause();
+        cpu_pause();
     }
     return lock;
 }
@@ -100,8 +103,8 @@ static atomic_flag *stripe_lock(struct admission *admission, uint64_t key) {
 // is full.
 static struct address_count *entry_find(struct admission *admission, uint64_t key) {
     uint32_t size = admission->frozen.stripe_entries;
-    struct address_count *entries = &admission->entries[(key % STRIPES) * size];
-    uint32_t at = (uint32_t)((key / STRIPES) % size);
+    struct address_count *entries = &admission->entries[(key % ADMISSION_STRIPES) * size];
+    uint32_t at = (uint32_t)((key / ADMISSION_STRIPES) % size);
     for (uint32_t probe = 0; probe < size; probe++) {
         struct address_count *entry = &entries[(at + probe) % size];
         if (entry->count == 0 || entry->key == key) {
@@ -115,7 +118,7 @@ static struct address_count *entry_find(struct admission *admission, uint64_t ke
 // algorithm R).
 static void entry_remove(struct admission *admission, struct address_count *entry, uint64_t key) {
     uint32_t size = admission->frozen.stripe_entries;
-    struct address_count *entries = &admission->entries[(key % STRIPES) * size];
+    struct address_count *entries = &admission->entries[(key % ADMISSION_STRIPES) * size];
     uint32_t gap = (uint32_t)(entry - entries);
     entries[gap].count = 0;
     for (uint32_t step = 1; step < size; step++) {
@@ -123,7 +126,7 @@ static void entry_remove(struct admission *admission, struct address_count *entr
         if (entries[at].count == 0) {
             return;
         }
-        uint32_t wanted = (uint32_t)((entries[at].key / STRIPES) % size);
+        uint32_t wanted = (uint32_t)((entries[at].key / ADMISSION_STRIPES) % size);
         bool stays = (at + size - wanted) % size < (at + size - gap) % size;
         if (!stays) {
             entries[gap] = entries[at];
@@ -141,20 +144,22 @@ static uint64_t address_key(const struct admission *admission, const struct addr
     return siphash(key, span_make(address->ip, sizeof address->ip));
 }
 
-bool admission_address_enter(struct admission *admission, const struct address *address,
-                             uint64_t salt, uint32_t limit) {
+enum admission_verdict admission_address_enter(struct admission *admission,
+                                               const struct address *address, uint64_t salt,
+                                               uint32_t limit) {
     uint64_t key = address_key(admission, address, salt);
     atomic_flag *lock = stripe_lock(admission, key);
     struct address_count *entry = entry_find(admission, key);
-    bool is_granted =
-        entry == NULL ||
-        entry->count < limit; // a full stripe (twice the limit of connections) counts nothing
-    if (entry != NULL && is_granted) {
+    enum admission_verdict verdict = ADMISSION_TABLE_FULL;
+    if (entry != NULL) {
+        verdict = entry->count < limit ? ADMISSION_GRANTED : ADMISSION_ADDRESS_FULL;
+    }
+    if (verdict == ADMISSION_GRANTED) {
         entry->key = key;
         entry->count++;
     }
     atomic_flag_clear_explicit(lock, memory_order_release);
-    return is_granted;
+    return verdict;
 }
 
 void admission_address_leave(struct admission *admission, const struct address *address,
@@ -182,12 +187,14 @@ enum admission_verdict admission_enter(struct admission *admission, const struct
     }
     uint32_t max = atomic_load_explicit(&admission->shared.per_address_max, memory_order_relaxed);
     bool is_counted = !is_exempt && address->kind == ADDRESS_IP;
-    if (is_counted &&
-        !admission_address_enter(admission, address, 0, max == 0 ? UINT32_MAX : max)) {
-        atomic_fetch_sub_explicit(&admission->shared.open, 1, memory_order_relaxed);
-        return ADMISSION_ADDRESS_FULL;
+    enum admission_verdict verdict = ADMISSION_GRANTED;
+    if (is_counted) {
+        verdict = admission_address_enter(admission, address, 0, max == 0 ? UINT32_MAX : max);
     }
-    return ADMISSION_GRANTED;
+    if (verdict != ADMISSION_GRANTED) {
+        atomic_fetch_sub_explicit(&admission->shared.open, 1, memory_order_relaxed);
+    }
+    return verdict;
 }
 
 void admission_leave(struct admission *admission, const struct address *address, bool is_exempt) {

@@ -23,7 +23,14 @@ struct admission *admission_init(struct memory memory, const struct admission_li
 void admission_limits_set(struct admission *admission,
                           const struct admission_limits *limits); // a reload
 
-enum admission_verdict { ADMISSION_GRANTED, ADMISSION_FULL, ADMISSION_ADDRESS_FULL };
+// TABLE_FULL: there is no room to count one more address (ADMISSION_STRIPES in limits.h). It is
+// refused, since what is not counted could not be bounded.
+enum admission_verdict {
+    ADMISSION_GRANTED,
+    ADMISSION_FULL,
+    ADMISSION_ADDRESS_FULL,
+    ADMISSION_TABLE_FULL,
+};
 // A connection came. The counting is exact; connections beyond the limits are refused with 503 or
 // 429. is_exempt: its address is in a trusted range and is not counted. GRANTED must be matched by
 // one admission_leave with the same arguments.
@@ -36,10 +43,11 @@ uint32_t admission_open_count(const struct admission *admission);
 bool admission_route_enter(_Atomic uint32_t *open, uint32_t limit);
 void admission_route_leave(_Atomic uint32_t *open);
 
-// Connections of one address within one route (`salt`: a number of the route, not 0). True must be
-// matched by one leave.
-bool admission_address_enter(struct admission *admission, const struct address *address,
-                             uint64_t salt, uint32_t limit);
+// Connections of one address within one route (`salt`: a number of the route, not 0). GRANTED must
+// be matched by one leave.
+enum admission_verdict admission_address_enter(struct admission *admission,
+                                               const struct address *address, uint64_t salt,
+                                               uint32_t limit);
 void admission_address_leave(struct admission *admission, const struct address *address,
                              uint64_t salt);
 

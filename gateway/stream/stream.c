@@ -96,6 +96,20 @@ bool stream_site_set(struct stream *stream, struct site *site) {
     return true;
 }
 
+static void table_full_note(struct stream *stream, enum admission_verdict verdict) {
+    if (verdict != ADMISSION_TABLE_FULL) {
+        return;
+    }
+    counter_add(stream->conns->counters, COUNTER_addresses_refused, 1);
+    if (!stream->is_table_full_told) {
+        stream->is_table_full_told = true;
+        log_event(stream->log, LOG_LEVEL_WARN, "address_table_full",
+                  log_number("open", admission_open_count(stream->admission)),
+                  log_text("text", "no room to count one more client address: such connections "
+                                   "are refused with 503; raise limits.connections"));
+    }
+}
+
 bool rule_enter(struct stream *stream, uint32_t index, uint16_t settings,
                 const struct fault **fault) {
     struct stream_rule *rule = &stream->rules[settings];
@@ -107,10 +121,13 @@ bool rule_enter(struct stream *stream, uint32_t index, uint16_t settings,
     bool is_exempt = (stream->notes[index] & STREAM_NOTE_EXEMPT) != 0;
     uint64_t salt = rule->route_index + 1;
     if (!is_exempt && limits->per_address != 0) {
-        if (!admission_address_enter(stream->admission, &stream->addresses[index], salt,
-                                     limits->per_address)) {
+        enum admission_verdict verdict = admission_address_enter(
+            stream->admission, &stream->addresses[index], salt, limits->per_address);
+        if (verdict != ADMISSION_GRANTED) {
             admission_route_leave(&rule->site->route_open[rule->route_index]);
-            *fault = fault_get(FAULT_address_limit);
+            table_full_note(stream, verdict);
+            *fault = fault_get(verdict == ADMISSION_TABLE_FULL ? FAULT_connection_limit
+                                                               : FAULT_address_limit);
             return false;
         }
         stream->notes[index] |= STREAM_NOTE_ROUTE_ADDRESS;
@@ -241,6 +258,10 @@ bool stream_on_open(struct stream *stream, uint32_t index) {
     case ADMISSION_GRANTED:
         stream->notes[index] |= STREAM_NOTE_COUNTED;
         return true;
+    case ADMISSION_TABLE_FULL:
+        table_full_note(stream, ADMISSION_TABLE_FULL);
+        stream->notes[index] |= STREAM_DOOM_CONNECTIONS;
+        break;
     case ADMISSION_FULL:
         stream->notes[index] |= STREAM_DOOM_CONNECTIONS;
         break;

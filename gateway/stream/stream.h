@@ -73,6 +73,7 @@ struct stream {
     struct site *site;              // for new requests
     uint16_t settings_of_route[ROUTES_MAX]; // of `site`
     bool is_draining;
+    bool is_table_full_told; // the log has it
     uint32_t doomed_count;
     uint32_t paused_count; // publishers that wait for a backlog
     uint32_t paused_max;   // twice the connections: of one that is gone an entry may be left

@@ -118,6 +118,28 @@ def covers(t, word):
         raise Wrong(f"nothing about {word} among {sorted({n.split('{')[0] for n in samples})}")
 
 
+@row(
+    "issue 2.7",
+    "each ring's troubles have a counter of their own, and waiting now is another name than waited ever",
+    cases={
+        "ring_submission_full_total": ("ring_submission_full_total", "counter"),
+        "ring_completion_overflows_total": ("ring_completion_overflows_total", "counter"),
+        "ring_enters_total": ("ring_enters_total", "counter"),
+        "receive_waiting": ("receive_waiting", "gauge"),
+        "receive_starved_total": ("receive_starved_total", "counter"),
+        "addresses_refused_total": ("addresses_refused_total", "counter"),
+    },
+)
+def ring_troubles(t, name, kind):
+    gateway = start(t)
+    t.open("/echo")
+    samples, kinds = parse(gateway.ask("GET", "/metrics")[2].decode())
+    if kinds.get(f"holdfast_{name}") != kind or f"holdfast_{name}" not in samples:
+        raise Wrong(f"{name}: {kinds.get(f'holdfast_{name}')}")
+    if "holdfast_receive_starved" in samples:
+        raise Wrong("a gauge and a counter of nearly one name")
+
+
 @row("issue 2.7", "the counters are true: handshakes, refusals, messages and bytes both ways")
 def truth(t):
     gateway = start(t)

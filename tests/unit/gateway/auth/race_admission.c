@@ -118,7 +118,8 @@ int main(void) {
     bool is_empty = admission_open_count(world.admission) == 0 && world.route_open == 0;
     for (uint32_t i = 0; i < ADDRESSES; i++) { // nothing of an address is left
         struct address address = address_of(i);
-        is_empty = is_empty && admission_address_enter(world.admission, &address, 0, 1);
+        is_empty = is_empty &&
+                   admission_address_enter(world.admission, &address, 0, 1) == ADMISSION_GRANTED;
     }
     free(data);
     // Unused tokens of a window are lost with it: so many at most, never more.

@@ -1,3 +1,5 @@
+#include "core/base/digest.h"
+#include "core/base/limits.h"
 #include "gateway/auth/admission.h"
 #include "tests/unit/expect.h"
 
@@ -104,6 +106,78 @@ Test(admission, addresses_are_counted_also_while_the_limit_is_off) {
     admission_close(admission);
 }
 
+// Whether an address of the route `salt` falls into the first stripe.
+static bool is_first_stripe(const struct address *address, uint64_t salt) {
+    const uint64_t key[2] = {3, 4 ^ salt};
+    return siphash(key, span_make(address->ip, sizeof address->ip)) % ADMISSION_STRIPES == 0;
+}
+
+// A table for one connection has the spare alone in each stripe.
+Test(admission, a_stripe_at_n_minus_1_n_and_n_plus_1) {
+    struct admission *admission = admission_open((struct admission_limits){.connections = 1});
+    struct address stripe[ADMISSION_SPARE + 1];
+    uint32_t count = 0;
+    uint32_t other = 0;
+    for (uint32_t number = 1; count <= ADMISSION_SPARE; number++) {
+        struct address address = address_of(number);
+        if (is_first_stripe(&address, 1)) {
+            stripe[count++] = address;
+        } else {
+            other = number;
+        }
+    }
+    for (uint32_t i = 0; i < ADMISSION_SPARE; i++) { // up to n
+        cr_assert_eq(admission_address_enter(admission, &stripe[i], 1, 2), ADMISSION_GRANTED);
+    }
+    struct address *over = &stripe[ADMISSION_SPARE];
+    cr_assert_eq(admission_address_enter(admission, over, 1, 2), ADMISSION_TABLE_FULL);
+    admission_address_leave(admission, over, 1); // takes nothing from the others
+    // Who is counted already stays so, and other stripes have room.
+    cr_assert_eq(admission_address_enter(admission, &stripe[0], 1, 2), ADMISSION_GRANTED);
+    cr_assert_eq(admission_address_enter(admission, &stripe[0], 1, 2), ADMISSION_ADDRESS_FULL);
+    struct address elsewhere = address_of(other);
+    cr_assert_eq(admission_address_enter(admission, &elsewhere, 1, 2), ADMISSION_GRANTED);
+    admission_address_leave(admission, &stripe[7], 1); // n - 1
+    cr_assert_eq(admission_address_enter(admission, over, 1, 2), ADMISSION_GRANTED);
+    admission_close(admission);
+}
+
+Test(admission, a_full_stripe_refuses_the_connection_and_does_not_count_it) {
+    struct admission *admission = admission_open((struct admission_limits){.connections = 1});
+    struct admission_limits more = {.connections = 1000000};
+    admission_limits_set(admission, &more); // more than the table was made for
+    enum admission_verdict verdict = ADMISSION_GRANTED;
+    uint32_t number = 0;
+    while (verdict == ADMISSION_GRANTED) {
+        struct address address = address_of(number++);
+        verdict = admission_enter(admission, &address, false);
+    }
+    cr_assert_eq(verdict, ADMISSION_TABLE_FULL);
+    cr_assert_eq(admission_open_count(admission), number - 1);
+    for (uint32_t i = 0; i + 1 < number; i++) {
+        struct address address = address_of(i);
+        admission_leave(admission, &address, false);
+    }
+    admission_close(admission);
+}
+
+// All connections from addresses of their own, each also counted by its route.
+Test(admission, the_table_takes_what_it_was_made_for) {
+    enum { CONNECTIONS = 100000 };
+    struct admission *admission =
+        admission_open((struct admission_limits){.connections = CONNECTIONS});
+    for (uint32_t i = 0; i < CONNECTIONS; i++) {
+        struct address address = address_of(i);
+        expect(admission_enter(admission, &address, false) == ADMISSION_GRANTED, "%u", i);
+        expect(admission_address_enter(admission, &address, 1, 1) == ADMISSION_GRANTED, "%u", i);
+    }
+    for (uint32_t i = 0; i < CONNECTIONS; i++) {
+        struct address address = address_of(i);
+        admission_leave(admission, &address, false);
+    }
+    admission_close(admission);
+}
+
 Test(admission, routes_count_for_themselves) {
     struct admission *admission = admission_open((struct admission_limits){.connections = 100});
     _Atomic uint32_t open = 0;
@@ -116,14 +190,15 @@ Test(admission, routes_count_for_themselves) {
     }
     cr_assert_eq(open, 0);
     struct address address = address_of(1);
-    cr_assert(admission_address_enter(admission, &address, 1, 1));
-    cr_assert_not(admission_address_enter(admission, &address, 1, 1));
-    cr_assert(admission_address_enter(admission, &address, 2, 1)); // another route
+    cr_assert_eq(admission_address_enter(admission, &address, 1, 1), ADMISSION_GRANTED);
+    cr_assert_eq(admission_address_enter(admission, &address, 1, 1), ADMISSION_ADDRESS_FULL);
+    cr_assert_eq(admission_address_enter(admission, &address, 2, 1),
+                 ADMISSION_GRANTED); // another route
     cr_assert_eq(admission_enter(admission, &address, false), ADMISSION_GRANTED);
     admission_leave(admission, &address, false);
-    cr_assert_not(admission_address_enter(admission, &address, 1, 1));
+    cr_assert_eq(admission_address_enter(admission, &address, 1, 1), ADMISSION_ADDRESS_FULL);
     admission_address_leave(admission, &address, 1);
-    cr_assert(admission_address_enter(admission, &address, 1, 1));
+    cr_assert_eq(admission_address_enter(admission, &address, 1, 1), ADMISSION_GRANTED);
     admission_address_leave(admission, &address, 1);
     admission_address_leave(admission, &address, 2);
     admission_close(admission);
@@ -168,7 +243,8 @@ Test(admission, the_counts_of_many_addresses_are_exact) {
         for (; counts[number] > 0; counts[number]--) {
             admission_leave(admission, &address, false);
         }
-        expect(admission_address_enter(admission, &address, 0, 1), "%u is still counted", number);
+        expect(admission_address_enter(admission, &address, 0, 1) == ADMISSION_GRANTED,
+               "%u is still counted", number);
         admission_address_leave(admission, &address, 0);
     }
     admission_close(admission);
