@@ -398,8 +398,7 @@ bool admin_on_mail(struct admin *admin, const struct bus_event *event) {
     bool has_more = event->mail.kind == MAIL_ANSWER && event->mail.words[3] != 0;
     request->waiting -= !has_more;
     if (event->mail.kind == MAIL_RECEIPT) {
-        admin_publish_receipt(admin, request, (uint32_t)(token >> 16) & 0xffff,
-                              event->mail.words[1]);
+        admin_publish_receipt(admin, request, (uint32_t)(token >> 16) & 0xffff, &event->mail);
     } else {
         on_worker_answer(admin, request, event);
     }

@@ -100,6 +100,40 @@ static bool has_room(const struct admin *admin, const struct publish_item *items
     return admin->options.arena->used_bytes + 2 * total <= admin->options.arena->limit_bytes;
 }
 
+static void item_refused(struct admin_request *request, uint32_t item) {
+    bool is_first = request->refused_count == 0 || item < request->refused_first;
+    request->refused_first = is_first ? item : request->refused_first;
+    request->refused_count++;
+}
+
+// What was stamped cannot be taken back, so a list of which a part was refused says so.
+static void refusal_answer(struct admin *admin, struct admin_request *request) {
+    char problem[160];
+    uint32_t published = request->item_count - request->refused_count;
+    (void)snprintf(
+        problem, sizeof problem,
+        "overloaded: a worker had no memory for %u of %u items, the first is item %u; %s",
+        request->refused_count, request->item_count, request->refused_first,
+        published == 0 ? "nothing was published" : "the others were published"); // cut is fine
+    admin_error(admin, request, 503, problem);
+}
+
+static void publish_answer(struct admin *admin, struct admin_request *request) {
+    if (request->refused_count > 0) {
+        refusal_answer(admin, request);
+        return;
+    }
+    text_print(&request->out, "{\"items\":[");
+    for (uint32_t i = 0; i < request->item_count; i++) {
+        text_print(&request->out, "%s{\"channel\":", i > 0 ? "," : "");
+        text_json(&request->out, span_text(request->items[i].channel));
+        text_print(&request->out, ",\"subscribers\":%llu}",
+                   (unsigned long long)request->items[i].subscribers);
+    }
+    text_print(&request->out, "]}\n");
+    admin_answer_out(admin, request, 200, "application/json");
+}
+
 static void items_publish(struct admin *admin, struct admin_request *request,
                           const struct publish_item *items, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
@@ -109,7 +143,12 @@ static void items_publish(struct admin *admin, struct admin_request *request,
                                               .receipt_token = admin_token(admin, request, i)};
         if (bus_publish(admin->options.bus, &publication)) {
             request->waiting++;
+        } else {
+            item_refused(request, i);
         }
+    }
+    if (request->waiting == 0) {
+        publish_answer(admin, request);
     }
 }
 
@@ -141,20 +180,13 @@ void admin_publish_body(struct admin *admin, struct admin_request *request, stru
 }
 
 void admin_publish_receipt(struct admin *admin, struct admin_request *request, uint32_t item,
-                           uint64_t subscribers) {
-    if (item < request->item_count) {
-        request->items[item].subscribers = subscribers;
+                           const struct mail *receipt) {
+    if (item < request->item_count && receipt->words[2] != 0) {
+        item_refused(request, item);
+    } else if (item < request->item_count) {
+        request->items[item].subscribers = receipt->words[1];
     }
-    if (request->waiting > 0) {
-        return;
+    if (request->waiting == 0) {
+        publish_answer(admin, request);
     }
-    text_print(&request->out, "{\"items\":[");
-    for (uint32_t i = 0; i < request->item_count; i++) {
-        text_print(&request->out, "%s{\"channel\":", i > 0 ? "," : "");
-        text_json(&request->out, span_text(request->items[i].channel));
-        text_print(&request->out, ",\"subscribers\":%llu}",
-                   (unsigned long long)request->items[i].subscribers);
-    }
-    text_print(&request->out, "]}\n");
-    admin_answer_out(admin, request, 200, "application/json");
 }

@@ -46,6 +46,8 @@ struct admin_request {
     uint64_t closed;
     struct admin_item *items;
     uint32_t item_count;
+    uint32_t refused_count;       // items that a home had no memory for
+    uint32_t refused_first;       // the first of them, as the body counts
     struct call_metrics *metrics; // one per worker
     bool is_gone;                 // the connection that asked has ended
 };
@@ -80,7 +82,7 @@ void admin_error(struct admin *admin, struct admin_request *request, uint16_t st
 
 void admin_publish_body(struct admin *admin, struct admin_request *request, struct span body);
 void admin_publish_receipt(struct admin *admin, struct admin_request *request, uint32_t item,
-                           uint64_t subscribers);
+                           const struct mail *receipt);
 void admin_metrics_begin(struct admin *admin, struct admin_request *request);
 void admin_metrics_answer(struct admin *admin, struct admin_request *request,
                           const struct bus_event *event);
