@@ -20,8 +20,10 @@
 //  P4  A completion with has_buffer lends a receive buffer, whatever its result is; it is the
 //      caller's until io_buffer_give, which must be called exactly once. A receive that finds no
 //      buffer completes with -ENOBUFS and takes no data off the socket.
-//  P5  A slot number is reused only after the close completion of its previous life. `generation`
-//      is handed back as given, so that a late completion is recognised.
+//  P5  A slot number is given out again only after the close completion of its previous life, and
+//      after io_cancel_then_close only when the poll's last completion is out as well, and the
+//      cancel's. (A poll left armed over io_close ends in the slot's next life.) `generation` is
+//      handed back as given, so that a late completion is recognised.
 //  P6  io_close on a slot with an armed poll does not send FIN until that poll's final completion
 //      is out: use io_cancel_then_close. The FIN then leaves with the poll's final completion, so
 //      io_turn must go on being called.

@@ -177,6 +177,86 @@ static void a_slot_comes_back_after_its_close(void) {
     rig_shut(rig);
 }
 
+enum { POLLED = 1, CANCELLED = 2, CLOSED = 4, OVER = POLLED | CANCELLED | CLOSED };
+
+struct polled {
+    uint8_t ended[SLOTS]; // what is out of the slot's end
+    uint32_t accepts, closes, overs;
+};
+
+// The same where polls are armed: a slot is handed out only when all three of its end are out.
+// Arms a poll on what was accepted.
+static void follow_polled(struct rig *rig, struct polled *polled) {
+    for (uint32_t i = 0; i < rig->kept_count; i++) {
+        struct io_completion completion = rig->kept[i];
+        uint32_t slot = completion.slot;
+        uint8_t bit = 0;
+        if (completion.operation == IO_ACCEPT_ONE) {
+            slot = (uint32_t)completion.result;
+            expect(completion.result >= 0 && slot < SLOTS, "%d", completion.result);
+            expect(polled->ended[slot] == OVER, "slot %u: %u", slot, polled->ended[slot]);
+            polled->ended[slot] = 0;
+            io_poll(rig->io, (struct io_handle){.slot = slot});
+            polled->accepts++;
+        } else if (completion.operation == IO_POLL) {
+            bit = completion.more ? 0 : POLLED;
+        } else {
+            expect(completion.result == 0, "%u: %d", completion.operation, completion.result);
+            bit = completion.operation == IO_CLOSE ? CLOSED : CANCELLED;
+        }
+        expect((polled->ended[slot] & bit) == 0, "%u of slot %u twice", bit, slot);
+        polled->ended[slot] |= bit;
+        polled->closes += bit == CLOSED;
+        polled->overs += bit != 0 && polled->ended[slot] == OVER;
+    }
+    rig->kept_count = 0;
+}
+
+// Polled connections end, and others come into a full table as soon as a close is out.
+static void a_polled_slot_comes_back_after_its_polls_end(void) {
+    enum { ROUNDS = 400, STEP = 7 };
+    struct rig *rig = rig_small();
+    struct client clients[SLOTS];
+    struct io_peer peers[SLOTS];
+    struct polled polled = {.accepts = 0};
+    memset(polled.ended, OVER, sizeof polled.ended);
+    uint32_t armed = 0;
+    uint32_t wanted = SLOTS;
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        clients[i] = client_connect(&rig->address);
+    }
+    for (uint32_t round = 0; round <= ROUNDS; round++) {
+        for (uint32_t i = 0; i < 100 && (polled.accepts < wanted || polled.overs < wanted - SLOTS);
+             i++) {
+            for (; armed < SLOTS + polled.closes && armed < wanted; armed++) {
+                io_accept_one(rig->io, 0, rig->listener, armed % SLOTS, &peers[armed % SLOTS]);
+            }
+            rig_turn(rig, 10);
+            follow_polled(rig, &polled);
+        }
+        expect(polled.accepts == wanted && polled.overs == wanted - SLOTS, "%u, %u of %u",
+               polled.accepts, polled.overs, wanted);
+        for (uint32_t i = 0; i < STEP && round < ROUNDS; i++) {
+            io_cancel_then_close(rig->io,
+                                 (struct io_handle){.slot = (round * STEP + i * 9) % SLOTS});
+            client_close(clients[(round * STEP + i) % SLOTS]);
+            clients[(round * STEP + i) % SLOTS] = client_connect(&rig->address);
+            wanted++;
+        }
+    }
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        io_cancel_then_close(rig->io, (struct io_handle){.slot = i});
+    }
+    for (uint32_t i = 0; i < 100 && polled.overs < wanted; i++) {
+        rig_turn(rig, 10);
+        follow_polled(rig, &polled);
+    }
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        client_close(clients[i]);
+    }
+    rig_shut(rig);
+}
+
 // A poll left armed over the close (P6) ends in the slot's next life, and says whose it was.
 static void a_late_completion_is_recognised(void) {
     struct rig *rig = rig_small();
@@ -222,6 +302,7 @@ static const struct contract_test tests[] = {
     {"one_turn_takes_the_whole_backlog", one_turn_takes_the_whole_backlog},
     {"singles_fill_the_table_and_the_rest_waits", singles_fill_the_table_and_the_rest_waits},
     {"a_slot_comes_back_after_its_close", a_slot_comes_back_after_its_close},
+    {"a_polled_slot_comes_back_after_its_polls_end", a_polled_slot_comes_back_after_its_polls_end},
     {"a_late_completion_is_recognised", a_late_completion_is_recognised},
 };
 
