@@ -61,11 +61,17 @@ static int config_read(struct client_options *client, const char *path) {
     }
     free(errors);
     if (config == NULL) {
+        (void)fprintf(stderr,
+                      "holdfast: %s is refused, so it does not say where the running gateway is to "
+                      "be asked; without -c: --admin ADDRESS (127.0.0.1:9090 if not given) and, "
+                      "where there is one, --token-file FILE\n",
+                      path);
         return -1;
     }
     int status = -1;
     if (!config->admin.is_present) {
-        (void)fprintf(stderr, "holdfast: %s has no admin address\n", path);
+        (void)fprintf(stderr, "holdfast: %s has no admin address; give it with --admin ADDRESS\n",
+                      path);
     } else {
         (void)snprintf(client->address, sizeof client->address, "%.*s",
                        (int)config->admin.address.text.length,

@@ -179,3 +179,34 @@ def many(t):
     plain.send(request("/nowhere"))
     if plain.response().status != 404:
         raise Wrong("no 404")
+
+
+@row(
+    RELOAD,
+    "`holdfast reload -c` with a broken file: it says that the file does not tell where to ask, and what does",
+)
+def by_verb_with_a_broken_file(t):
+    gateway = t.start(BASE)
+    old = t.open("/echo")
+    gateway.write(BROKEN)
+
+    def reload(*options):
+        return subprocess.run(
+            [binary_path(), "reload", *options], capture_output=True, text=True, timeout=20
+        )
+
+    done = reload("-c", str(gateway.file))
+    lines = done.stderr.splitlines()
+    if done.returncode != 1 or len(lines) < 2 or not any("eccho" in line for line in lines[:-1]):
+        raise Wrong(f"{done.returncode}: {done.stderr}")
+    if "--admin ADDRESS" not in lines[-1] or "--token-file FILE" not in lines[-1]:
+        raise Wrong(f"no way out in {lines[-1]}")
+    done = reload("--admin", f"127.0.0.1:{gateway.admin}")  # the way out: asked, and refused there
+    if done.returncode != 1 or "eccho" not in done.stderr:
+        raise Wrong(f"{done.returncode}: {done.stderr}")
+    gateway.write(MORE)
+    done = reload("--admin", f"127.0.0.1:{gateway.admin}")
+    if done.returncode != 0 or not serves(t, "/more"):
+        raise Wrong(f"{done.returncode}: {done.stderr}")
+    old.send(text("still here"))
+    old.expect_text("still here")
