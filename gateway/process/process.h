@@ -84,6 +84,8 @@ struct process {
 struct io_doorbell process_doorbell(const struct process *process);
 // launch.c: everything up to the moment the workers run. 0 or -1, said on standard error.
 int process_launch(struct process *process);
+// occupied.c: says which listeners' addresses another process serves already.
+void process_occupied_warn(struct process *process);
 // Its parts, so that a simulator can step threads that are none. First what is shared and the
 // control thread's: `config` and `worker_count` are set, json_memory_init was called.
 int process_open(struct process *process);

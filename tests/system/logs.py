@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import time
 
 from harness.rows import row
@@ -141,3 +142,42 @@ def unknown_level(t):
             t.started.pop()
             continue
         raise Wrong(f"{level} {form} was accepted")
+
+
+SHARED = """\
+listeners:
+  - address: ADDRESS
+  - address: 127.0.0.1:{port}
+admin: {address: "127.0.0.1:{admin}"}
+workers: 2
+drain: 1s
+routes:
+  - {path: /echo, echo: {}}
+"""
+
+
+@row(
+    "DESIGN 1",
+    "an address that another process serves already is named at start, once; one of its own workers is not",
+    cases={"same": "127.0.0.1", "wildcard": "0.0.0.0"},
+)
+def address_shared(t, host):
+    def warnings(gateway):
+        return [line for line in gateway.log().splitlines() if "address_shared" in line]
+
+    first = t.start(SHARED.replace("  - address: ADDRESS\n", ""))
+    if warnings(first):
+        raise Wrong(f"{warnings(first)}")
+    address = f"{host}:{first.port}"
+    second = t.start(SHARED.replace("ADDRESS", address), name="second")
+    found = warnings(second)
+    if len(found) != 1 or f"address={address}" not in found[0] or " warn " not in found[0]:
+        raise Wrong(f"{found or second.log()}")
+    second.signal(signal.SIGHUP)
+    until = time.monotonic() + 5
+    while "reloaded" not in second.log():
+        if time.monotonic() > until:
+            raise Wrong("it did not reload")
+        time.sleep(0.02)
+    if len(warnings(second)) != 1:
+        raise Wrong("a reload warns of what it does not open")
