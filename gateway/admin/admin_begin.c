@@ -10,6 +10,7 @@
 #include "core/ws/frame.h"
 #include "gateway/admin/internal.h"
 #include "gateway/route/route.h"
+#include "gateway/stream/json_memory.h"
 
 // A number of at most nine digits in front of *text, up to `end` or (0) the end of the text.
 static bool number_take(struct span *text, uint8_t end, uint64_t max, uint64_t *value) {
@@ -126,15 +127,20 @@ static bool duration_parse(struct span text, uint64_t *ms) {
 void admin_drain_body(struct admin *admin, struct admin_request *request, struct span body) {
     uint64_t over_ms = admin->options.config->drain_ms;
     if (body.length > 0) {
-        json_error_t error;
-        json_t *object =
-            json_loadb((const char *)body.data, body.length, JSON_REJECT_DUPLICATES, &error);
+        struct json_document document;
+        json_document_open(&document, body, 0);
+        const json_t *object = document.root;
         const json_t *over = json_object_get(object, "over");
         bool is_fine =
             json_is_object(object) &&
             (over == NULL || (json_is_string(over) &&
                               duration_parse(span_text(json_string_value(over)), &over_ms)));
-        json_decref(object);
+        bool is_short = document.is_short;
+        json_document_close(&document);
+        if (is_short) {
+            admin_error(admin, request, 503, "out of memory");
+            return;
+        }
         if (!is_fine) {
             admin_error(admin, request, 400,
                         "the body must be {\"over\":\"TIME\"}, a time as 90s or 1h, at most 480h");

@@ -7,6 +7,7 @@
 #include "gateway/admin/internal.h"
 #include "gateway/route/channel_name.h"
 #include "gateway/route/route.h"
+#include "gateway/stream/json_memory.h"
 
 static void line_print(struct text *out, const struct call_connection *line) {
     char address[ADDRESS_TEXT_BYTES];
@@ -270,15 +271,20 @@ void admin_connection_begin(struct admin *admin, struct admin_request *request) 
 }
 
 void admin_send_body(struct admin *admin, struct admin_request *request, struct span body) {
-    json_error_t error;
-    json_t *object = json_loadb((const char *)body.data, body.length,
-                                JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    struct json_document document;
+    json_document_open(&document, body, JSON_ALLOW_NUL);
     uint32_t length = 0;
     uint8_t opcode = 0;
     const char *problem = "the body must be {\"text\":...} or {\"base64\":...}";
-    uint8_t *bytes =
-        json_is_object(object) ? admin_content(object, &length, &opcode, &problem) : NULL;
-    json_decref(object);
+    uint8_t *bytes = json_is_object(document.root)
+                         ? admin_content(document.root, &length, &opcode, &problem)
+                         : NULL;
+    bool is_short = document.is_short;
+    json_document_close(&document);
+    if (is_short) {
+        admin_error(admin, request, 503, "out of memory");
+        return;
+    }
     if (bytes == NULL) {
         admin_error(admin, request, 400, problem);
         return;

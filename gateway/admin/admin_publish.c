@@ -7,6 +7,7 @@
 
 #include "gateway/admin/internal.h"
 #include "gateway/route/channel_name.h"
+#include "gateway/stream/json_memory.h"
 
 struct publish_item {
     struct span channel; // lent from the JSON
@@ -153,13 +154,16 @@ static void items_publish(struct admin *admin, struct admin_request *request,
 }
 
 void admin_publish_body(struct admin *admin, struct admin_request *request, struct span body) {
-    json_error_t error;
-    json_t *root = json_loadb((const char *)body.data, body.length,
-                              JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    struct json_document document;
+    json_document_open(&document, body, JSON_ALLOW_NUL);
+    const json_t *root = document.root;
     char problem[256];
     if (root == NULL) {
-        (void)snprintf(problem, sizeof problem, "not JSON: %s", error.text); // cut is fine
-        admin_error(admin, request, 400, problem);
+        bool is_short = document.is_short;
+        (void)snprintf(problem, sizeof problem, "%s%s", is_short ? "" : "not JSON: ",
+                       is_short ? "out of memory" : document.error.text); // cut is fine
+        json_document_close(&document);
+        admin_error(admin, request, is_short ? 503 : 400, problem);
         return;
     }
     uint32_t count = 0;
@@ -176,7 +180,7 @@ void admin_publish_body(struct admin *admin, struct admin_request *request, stru
     if (items != NULL) {
         items_free(items, count);
     }
-    json_decref(root);
+    json_document_close(&document);
 }
 
 void admin_publish_receipt(struct admin *admin, struct admin_request *request, uint32_t item,

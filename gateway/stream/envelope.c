@@ -7,6 +7,7 @@
 #include "core/ws/reader.h"
 #include "gateway/route/channel_name.h"
 #include "gateway/stream/internal.h"
+#include "gateway/stream/json_memory.h"
 
 #include <jansson.h>
 
@@ -280,9 +281,9 @@ static bool on_publish(struct stream *stream, uint32_t index, struct span name,
 
 // False: not now (answer_now).
 static bool ask(struct stream *stream, uint32_t index, struct span text) {
-    json_error_t error;
-    json_t *object = json_loadb((const char *)text.data, text.length,
-                                JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    struct json_document document;
+    json_document_open(&document, text, JSON_ALLOW_NUL);
+    const json_t *object = document.root;
     static const char *const verbs[] = {"subscribe", "unsubscribe", "publish"};
     uint32_t found = 0;
     uint32_t verb = 0;
@@ -293,7 +294,9 @@ static bool ask(struct stream *stream, uint32_t index, struct span text) {
         }
     }
     bool is_done = true;
-    if (found != 1) { // a client that asked for the envelope and does not speak it
+    if (document.is_short) {
+        is_done = error_answer(stream, index, "out of memory", span_empty());
+    } else if (found != 1) { // a client that asked for the envelope and does not speak it
         conn_close(stream->conns, index,
                    &(struct conn_close_options){.fault = FAULT_envelope_malformed});
     } else {
@@ -302,7 +305,7 @@ static bool ask(struct stream *stream, uint32_t index, struct span text) {
                   : verb == 1 ? on_unsubscribe(stream, index, name)
                               : on_publish(stream, index, name, object);
     }
-    json_decref(object);
+    json_document_close(&document);
     return is_done;
 }
 

@@ -27,9 +27,11 @@ static void expect_round_trip(struct encoder *encoder, uint8_t opcode, struct sp
     cr_assert_neq(payload, 0);
     cr_assert_eq(payload_at(&encoder->arena, payload)->opcode, WS_TEXT);
     struct span data = payload_data(&encoder->arena, payload);
-    json_error_t error;
-    json_t *object = json_loadb((const char *)data.data, data.length, JSON_ALLOW_NUL, &error);
-    expect(object != NULL, "%s: %.*s", error.text, (int)data.length, (const char *)data.data);
+    struct json_document document;
+    json_document_open(&document, data, JSON_ALLOW_NUL);
+    const json_t *object = document.root;
+    expect(object != NULL, "%s: %.*s", document.error.text, (int)data.length,
+           (const char *)data.data);
     cr_assert_eq(json_object_size(object), 3);
     cr_assert_str_eq(json_string_value(json_object_get(object, "id")),
                      "0123456789abcdef-ffffffffffffffff");
@@ -45,7 +47,7 @@ static void expect_round_trip(struct encoder *encoder, uint8_t opcode, struct sp
                "%u bytes in base64", body.length);
         free(decoded);
     }
-    json_decref(object);
+    json_document_close(&document);
     payload_drop(&encoder->arena, payload);
     cr_assert_eq(encoder->arena.used_bytes, 0);
 }
