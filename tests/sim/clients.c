@@ -284,6 +284,10 @@ void client_calm(struct client *client) {
         client_over(client);
         return;
     }
+    if (client->kind == CLIENT_member && ledger_has_drops(&client->laws->ledger)) {
+        client_leave(client); // what it waits for may never come, and that was counted
+        return;
+    }
     client_flush(client);
     client_read(client);
 }

@@ -64,6 +64,7 @@ static void response_end(struct decoder *decoder, struct decoder_event *event) {
                                     .is_last = decoder->is_last,
                                     .payload = span_make(decoder->data, decoder->data_bytes)};
     decoder->phase = decoder->is_last ? DECODER_ENDED : DECODER_HEAD;
+    decoder->body_left = decoder->is_last ? decoder->tail_bytes : 0;
     decoder->was_continued = false;
     decoder->data_bytes = 0; // the bytes stay until something is appended
 }
@@ -188,6 +189,11 @@ bool decoder_next(struct decoder *decoder, struct span *bytes, struct decoder_ev
             decoder_frame_next(decoder, bytes, event);
             break;
         case DECODER_ENDED:
+            if (decoder->body_left > 0) {
+                (void)body_take(decoder, bytes); // see decoder_http.c: it is nobody's
+                decoder->data_bytes = 0;
+                break;
+            }
             return decoder_fail(decoder, decoder->is_upgraded
                                              ? "bytes after a Close frame"
                                              : "bytes after a response that ends the connection");

@@ -61,6 +61,7 @@ struct decoder {
     uint8_t *data;         // head, body or message in progress
     uint32_t data_bytes, data_room;
     uint64_t body_left;
+    uint64_t tail_bytes; // that may follow the last response
     struct decoder_request requests[DECODER_REQUESTS_MAX];
     uint32_t request_first, request_count;
     enum decoder_phase phase;

@@ -227,6 +227,9 @@ static void body_judge(struct decoder *decoder, const struct decoder_request *re
         decoder_fail(decoder, "response without a length");
     }
     decoder->body_left = has_none ? 0 : head->content_length;
+    // Who refuses a head that is not complete or cannot be read does not know that it is a HEAD.
+    bool is_refusal = decoder->status >= 400 && head->closes;
+    decoder->tail_bytes = has_none && is_refusal ? head->content_length : 0;
     decoder->phase = head->is_chunked && !has_none ? DECODER_CHUNK_LINE : DECODER_BODY;
     decoder->frame_bytes = 0;
 }

@@ -72,6 +72,21 @@ bool laws_are_done(const struct sim *sim) {
     return true;
 }
 
+void laws_fail_calm(struct sim *sim) {
+    const struct laws *laws = sim->laws;
+    for (uint32_t i = 0; i < laws->client_count; i++) {
+        const struct client *client = &laws->clients[i];
+        if (client_intents[client->kind] == CLIENT_HONEST && !is_done(client)) {
+            sim_fail(sim, "liveness",
+                     "client %u (%s) has not finished: phase %u, connection %u, %u connections "
+                     "begun, %u exchanges left, last status %u",
+                     i, client_names[client->kind], client->phase, client->connection,
+                     client->life / 2, client->left, client->decoder.status);
+        }
+    }
+    sim_fail(sim, "liveness", "no event is left");
+}
+
 void laws_end(struct sim *sim) {
     struct laws *laws = sim->laws;
     ledger_judge(&laws->ledger);

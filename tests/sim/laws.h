@@ -13,6 +13,8 @@ void laws_open(struct sim *sim);
 void laws_calm(struct sim *sim);
 // Whether every honest client has finished (asked after every event of CALM).
 bool laws_are_done(const struct sim *sim);
+// They should have: says who has not.
+_Noreturn void laws_fail_calm(struct sim *sim);
 // The gateway has drained and stopped, its workers still stand: nothing may be left in them.
 void laws_end(struct sim *sim);
 void laws_close(struct sim *sim);

@@ -289,6 +289,10 @@ bool ledger_is_caught_up(const struct ledger *ledger, uint32_t subscriber) {
     return true;
 }
 
+bool ledger_has_drops(const struct ledger *ledger) {
+    return counter_sum(ledger, COUNTER_dropped_mailbox) > 0;
+}
+
 // --- the end
 
 // Whether the edges have an order (Kahn, "Topological sorting of large networks", 1962).

@@ -83,6 +83,8 @@ void ledger_subscriber_end(struct ledger *ledger, uint32_t subscriber);
 void ledger_receive(struct ledger *ledger, uint32_t subscriber, bool is_binary, struct span bytes);
 // Whether it has everything of the calm that certainly was published.
 bool ledger_is_caught_up(const struct ledger *ledger, uint32_t subscriber);
+// Whether the gateway has counted messages that reach nobody, for want of memory or room.
+bool ledger_has_drops(const struct ledger *ledger);
 // The message's heading. False: not one of ours.
 bool ledger_read(struct span bytes, uint32_t *publisher, uint32_t *sequence, uint32_t *length);
 // The bytes of message (publisher, sequence); for echo clients too.

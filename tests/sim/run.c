@@ -47,7 +47,7 @@ static void calm(struct sim *sim) {
     uint64_t until_us = sim->now_us + SIM_CALM_US;
     while (!laws_are_done(sim)) {
         if (!sim_step(sim) || sim->now_us > until_us) {
-            sim_fail(sim, "liveness", "an honest client has not finished");
+            laws_fail_calm(sim);
         }
     }
 }

@@ -256,6 +256,23 @@ Test(decoder, a_refusal_needs_no_request_when_it_ends_the_connection) {
     decoder_fini(&decoder);
 }
 
+Test(decoder, a_refused_head_request_may_get_its_body_and_no_more) {
+    static const char refusal[] =
+        "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody";
+    for (uint32_t piece = 1; piece < sizeof refusal; piece++) {
+        struct decoder decoder;
+        decoder_init(&decoder);
+        cr_assert(decoder_request(&decoder, &(struct decoder_request){.is_head = true}));
+        struct decoder_event event = {.kind = DECODER_NONE};
+        expect(decode(&decoder, span_text(refusal), piece, &event) == 1, "pieces of %u", piece);
+        expect(event.kind == DECODER_RESPONSE && event.payload.length == 0, "no body is its own");
+        expect(decoder.violation == NULL, "pieces of %u", piece);
+        decode(&decoder, span_text("x"), piece, &event);
+        expect(decoder.violation != NULL, "pieces of %u", piece);
+        decoder_fini(&decoder);
+    }
+}
+
 Test(decoder, what_is_half_sent_is_not_between) {
     static const struct sample samples[] = {
         {"H", 0, NULL},
