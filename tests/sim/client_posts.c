@@ -433,7 +433,8 @@ static void envelope_answered(struct client *client, struct span text) {
         ledger_subscriber_open(ledger, client->subscriptions[at].subscriber - 1);
     } else if (client->verb == ENVELOPE_PUBLISH) {
         published(client, !is_error);
-    } else if (client->verb != ENVELOPE_REFUSED) { // unsubscribed, or never was
+    } else if (client->verb == ENVELOPE_SUBSCRIBE ||
+               (client->verb == ENVELOPE_UNSUBSCRIBE && !is_error)) {
         ledger_subscriber_end(ledger, client->subscriptions[at].subscriber - 1);
         client->subscriptions[at].subscriber = 0;
     }
