@@ -17,6 +17,11 @@ struct contract_test {
 };
 // Runs all, or those named; prints one line each and "N passed, N failed". The exit status.
 int contract_main(int argc, char **argv, const struct contract_test *tests, uint32_t count);
+// Of the implementation that this program is linked with (client_socket.c, client_sim.c): its name,
+// what it needs before a test, and the waiting of an io_turn that does not wait by itself.
+const char *contract_kind(void);
+void contract_begin(void);
+void contract_wait(struct io *io, uint32_t wait_ms);
 bool contract_is_long(void); // the `all` tier
 uint64_t contract_now_us(void);
 

@@ -1,11 +1,13 @@
 // The program: runs seeds, each in a process of its own, so that a broken one takes no other with
 // it.
 //
-//   sim [--seed N] [--count N] [--steps N] [--faults-off NAME,NAME...] [--trace] [--twice]
-//   [--cover]
+//   sim [--seed N] [--count N] [--jobs N] [--steps N] [--faults-off NAME,NAME...|all] [--trace]
+//       [--twice] [--cover] [--never FILE]
 //
-// Prints one line for a single seed, a report for each seed that broke a law, and at last
-// `N seeds, M violations, E events/s`. Exit status 1 if there was a violation.
+// --twice: each seed runs twice, and both must have the same hash (L10). --cover: what happened,
+// how often. --never: the file says of what never happened why; without a reason it is a failure.
+// Prints one line for a single seed, one for each seed that broke a law, the report of the first of
+// these, and at last `N seeds, M violations, E events/s`. Exit status 1 if anything failed.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,17 +23,20 @@
 #include "tests/sim/sim_internal.h"
 #include "tests/sim/sim_io.h"
 
-enum { SEED_SECONDS_MAX = 60, STEPS = 5000 };
+enum { SEED_SECONDS_MAX = 60, STEPS = 5000, JOBS_MAX = 64, REASONS_MAX = 1 << 16 };
 
 struct arguments {
     struct sim_options options;
-    uint64_t count;
+    uint64_t count, jobs;
+    const char *never;
     bool is_twice, is_cover;
 };
 
-struct result { // of one seed, in memory that is shared with its process
-    uint64_t hash, steps;
-    bool is_good;
+struct job { // runs every so many-th seed; in memory that is shared with its processes
+    uint64_t violations, steps, first; // the first seed that broke a law
+    uint64_t hash;                     // of the newest seed
+    bool is_good;                      // same
+    uint64_t cover[SIM_COVER_MAX];
 };
 
 static void on_fatal(int number) {
@@ -45,47 +50,64 @@ static void on_fatal(int number) {
     _exit(4);
 }
 
-static void seed_run(const struct sim_options *options, struct result *result) {
-    (void)signal(SIGABRT, on_fatal);
-    (void)signal(SIGALRM, on_fatal);
+static void seed_run(const struct sim_options *options, struct job *job) {
+    static const int fatal[] = {SIGABRT, SIGALRM, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+    for (uint32_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++) {
+        void (*before)(int) = signal(fatal[i], on_fatal);
+        if (before != SIG_DFL) { // a sanitizer's, which says more
+            (void)signal(fatal[i], before);
+        }
+    }
     (void)alarm(SEED_SECONDS_MAX);
     struct sim *sim = sim_open(options);
     sim_run(sim);
-    *result = (struct result){.hash = sim->hash, .steps = sim->step, .is_good = true};
+    job->hash = sim->hash;
+    job->steps += sim->step;
+    job->is_good = true;
     sim_close(sim);
 }
 
 // False: it broke a law, or died.
-static bool seed_fork(const struct sim_options *options, struct result *result) {
-    *result = (struct result){.is_good = false};
+static bool seed_fork(const struct sim_options *options, struct job *job) {
+    job->is_good = false;
     (void)fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
-        seed_run(options, result);
+        seed_run(options, job);
         _exit(0);
     }
     int status = 0;
-    bool is_good =
-        child > 0 && waitpid(child, &status, 0) == child && status == 0 && result->is_good;
-    if (!is_good) {
+    bool has_ended = child > 0 && waitpid(child, &status, 0) == child;
+    if (!has_ended || status != 0 || !job->is_good) {
         printf("seed %llu: violation (status %x)\n", (unsigned long long)options->seed, status);
-    }
-    return is_good;
-}
-
-static bool seed_check(const struct arguments *arguments, struct result *result) {
-    if (!seed_fork(&arguments->options, result)) {
         return false;
     }
-    if (arguments->is_twice) {
-        uint64_t hash = result->hash;
-        if (!seed_fork(&arguments->options, result) || hash != result->hash) {
-            printf("seed %llu: violation (L10: two runs differ)\n",
-                   (unsigned long long)arguments->options.seed);
-            return false;
-        }
+    return true;
+}
+
+static bool seed_check(const struct arguments *arguments, const struct sim_options *options,
+                       struct job *job) {
+    if (!seed_fork(options, job)) {
+        return false;
+    }
+    uint64_t hash = job->hash;
+    if (arguments->is_twice && (!seed_fork(options, job) || hash != job->hash)) {
+        printf("seed %llu: violation (L10: two runs differ)\n", (unsigned long long)options->seed);
+        return false;
     }
     return true;
+}
+
+static void job_run(const struct arguments *arguments, struct job *job, uint64_t number) {
+    struct sim_options options = arguments->options;
+    options.cover = job->cover;
+    options.is_quiet = arguments->count > 1;
+    for (uint64_t i = number; i < arguments->count; i += arguments->jobs) {
+        options.seed = arguments->options.seed + i;
+        if (!seed_check(arguments, &options, job)) {
+            job->first = job->violations++ == 0 ? options.seed : job->first;
+        }
+    }
 }
 
 static bool fault_switch_off(struct sim_options *options, const char *name, size_t length) {
@@ -126,6 +148,10 @@ static bool arguments_read(struct arguments *arguments, int argc, char **argv) {
             arguments->options.seed = strtoull(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--count") == 0) {
             arguments->count = strtoull(argv[++i], NULL, 10);
+        } else if (strcmp(argv[i], "--jobs") == 0) {
+            arguments->jobs = strtoull(argv[++i], NULL, 10);
+        } else if (strcmp(argv[i], "--never") == 0) {
+            arguments->never = argv[++i];
         } else if (strcmp(argv[i], "--steps") == 0) {
             arguments->options.steps = strtoull(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--faults-off") != 0 ||
@@ -133,7 +159,7 @@ static bool arguments_read(struct arguments *arguments, int argc, char **argv) {
             return false;
         }
     }
-    return true;
+    return arguments->jobs > 0 && arguments->jobs <= JOBS_MAX;
 }
 
 static void *shared_map(size_t bytes) {
@@ -148,32 +174,77 @@ static double now_s(void) {
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+static void jobs_run(const struct arguments *arguments, struct job *jobs) {
+    pid_t children[JOBS_MAX];
+    (void)fflush(stdout);
+    for (uint64_t i = 0; i < arguments->jobs; i++) {
+        children[i] = fork();
+        check(children[i] >= 0);
+        if (children[i] == 0) {
+            job_run(arguments, &jobs[i], i);
+            (void)fflush(stdout);
+            _exit(0);
+        }
+    }
+    for (uint64_t i = 0; i < arguments->jobs; i++) {
+        int status = 0;
+        pid_t ended = waitpid(children[i], &status, 0);
+        check(ended == children[i]);
+        jobs[i].violations += status != 0;
+    }
+}
+
+// How many rows never happened and have no reason for it.
+static uint32_t cover_check(const struct arguments *arguments, const uint64_t *cover) {
+    static char reasons[REASONS_MAX];
+    FILE *file = arguments->never == NULL ? NULL : fopen(arguments->never, "r");
+    check(arguments->never == NULL || file != NULL);
+    if (file != NULL) {
+        size_t length = fread(reasons, 1, sizeof reasons - 1, file);
+        reasons[length] = '\0';
+        (void)fclose(file); // was only read
+    }
+    uint32_t unexplained = cover_print(cover, stdout, reasons);
+    if (arguments->never != NULL && unexplained > 0) {
+        printf("%u rows never happened, and nobody says why\n", unexplained);
+        return unexplained;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv) {
-    struct arguments arguments = {.options = {.seed = 1, .steps = STEPS}, .count = 1};
+    struct arguments arguments = {.options = {.seed = 1, .steps = STEPS}, .count = 1, .jobs = 1};
     if (!arguments_read(&arguments, argc, argv)) {
-        (void)fprintf(stderr, "usage: sim [--seed N] [--count N] [--steps N] "
-                              "[--faults-off NAME,...|all] [--trace] [--twice] [--cover]\n");
+        (void)fprintf(stderr, "usage: sim [--seed N] [--count N] [--jobs N] [--steps N] "
+                              "[--faults-off NAME,...|all] [--trace] [--twice] [--cover] "
+                              "[--never FILE]\n");
         return 2;
     }
-    arguments.options.cover = shared_map(SIM_COVER_MAX * sizeof(uint64_t));
-    struct result *result = shared_map(sizeof *result);
-    uint64_t violations = 0;
-    uint64_t steps = 0;
+    struct job *jobs = shared_map((arguments.jobs + 1) * sizeof *jobs);
     double begin_s = now_s();
-    for (uint64_t i = 0; i < arguments.count; i++) {
-        violations += !seed_check(&arguments, result);
-        steps += result->steps;
-        if (arguments.count == 1 && result->is_good) {
-            printf("seed %llu hash %016llx events %llu\n",
-                   (unsigned long long)arguments.options.seed, (unsigned long long)result->hash,
-                   (unsigned long long)result->steps);
+    jobs_run(&arguments, jobs);
+    double passed_s = now_s() - begin_s;
+    struct job *sum = &jobs[arguments.jobs];
+    for (uint64_t i = 0; i < arguments.jobs; i++) {
+        bool is_first = jobs[i].violations > 0 && (sum->first == 0 || jobs[i].first < sum->first);
+        sum->first = is_first ? jobs[i].first : sum->first;
+        sum->violations += jobs[i].violations;
+        sum->steps += jobs[i].steps;
+        for (uint32_t j = 0; j < SIM_COVER_MAX; j++) {
+            sum->cover[j] += jobs[i].cover[j];
         }
-        arguments.options.seed++;
     }
-    if (arguments.is_cover) {
-        (void)cover_print(arguments.options.cover, stdout, NULL); // the reader judges
+    if (arguments.count == 1 && sum->violations == 0) {
+        printf("seed %llu hash %016llx events %llu\n", (unsigned long long)arguments.options.seed,
+               (unsigned long long)jobs[0].hash, (unsigned long long)sum->steps);
+    } else if (arguments.count > 1 && sum->violations > 0) { // the first of them in full
+        struct sim_options options = arguments.options;
+        options.seed = sum->first;
+        options.cover = jobs[0].cover;
+        (void)seed_fork(&options, &jobs[0]);
     }
+    uint32_t unexplained = arguments.is_cover ? cover_check(&arguments, sum->cover) : 0;
     printf("%llu seeds, %llu violations, %.0f events/s\n", (unsigned long long)arguments.count,
-           (unsigned long long)violations, (double)steps / (now_s() - begin_s));
-    return violations > 0;
+           (unsigned long long)sum->violations, (double)sum->steps / passed_s);
+    return sum->violations > 0 || unexplained > 0;
 }

@@ -82,6 +82,20 @@ uint32_t net_listen(struct sim *sim, const struct address *address, struct io *i
     return net->listener_count++;
 }
 
+struct address net_listener_address(const struct sim *sim, int listener) {
+    return sim->net->listeners[listener].address;
+}
+
+bool net_is_listening(const struct sim *sim, const struct address *address) {
+    for (uint32_t i = 0; i < sim->net->listener_count; i++) {
+        const struct listener *listener = &sim->net->listeners[i];
+        if (listener->is_open && memcmp(&listener->address, address, sizeof *address) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool net_has_backlog(const struct sim *sim, uint32_t listener) {
     return sim->net->listeners[listener].count > 0;
 }

@@ -20,6 +20,8 @@ void net_cut(struct sim *sim, uint32_t connection);
 // A listener of an io; several may share an address. The number for the calls below.
 uint32_t net_listen(struct sim *sim, const struct address *address, struct io *io,
                     uint32_t backlog_max);
+struct address net_listener_address(const struct sim *sim, int listener);
+bool net_is_listening(const struct sim *sim, const struct address *address);
 // The oldest in its backlog, which is accepted by this, or NET_NONE.
 uint32_t net_accept(struct sim *sim, uint32_t listener);
 bool net_has_backlog(const struct sim *sim, uint32_t listener);

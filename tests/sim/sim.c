@@ -126,6 +126,14 @@ bool sim_step(struct sim *sim) {
     return true;
 }
 
+bool sim_step_until(struct sim *sim, uint64_t until_us) {
+    if (sim->event_count > 0 && sim->events[0].due_us <= until_us) {
+        return sim_step(sim);
+    }
+    sim->now_us = until_us > sim->now_us ? until_us : sim->now_us;
+    return false;
+}
+
 void sim_watch(struct sim *sim, sim_watcher *watch, void *context) {
     check(sim->watcher_count < SIM_WATCHERS_MAX);
     sim->watchers[sim->watcher_count].watch = watch;
@@ -177,8 +185,8 @@ void sim_record(struct sim *sim, enum sim_record_kind kind, uint32_t a, uint32_t
 }
 
 void sim_report(const struct sim *sim) {
-    if (sim->options.is_trace) {
-        return; // all of it stands above
+    if (sim->options.is_trace || sim->options.is_quiet) {
+        return; // all of it stands above, or nobody asked
     }
     uint64_t count = sim->record_count < REPORT_RECORDS ? sim->record_count : REPORT_RECORDS;
     for (uint64_t i = sim->record_count - count; i < sim->record_count; i++) {

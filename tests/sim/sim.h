@@ -67,6 +67,7 @@ struct sim_options {
     uint64_t steps;               // events of the storm
     bool is_off[SIM_FAULT_COUNT]; // faults switched off by hand
     bool is_trace;                // print every record as it is made
+    bool is_quiet;                // print no records when a law is broken
     uint64_t *cover;              // SIM_COVER_MAX, outlives the world; never NULL
 };
 

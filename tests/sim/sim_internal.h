@@ -4,8 +4,9 @@
 #include "tests/sim/sim.h"
 
 void sim_faults_choose(struct sim *sim);
-bool sim_step(struct sim *sim);         // the next event; false: there is none
-void sim_report(const struct sim *sim); // the last records, to standard error
+bool sim_step(struct sim *sim);                          // the next event; false: there is none
+bool sim_step_until(struct sim *sim, uint64_t until_us); // false: none is due; now is until_us
+void sim_report(const struct sim *sim);                  // the last records, to standard error
 
 // The process with its workers, opened as gateway/process does it, but for the threads. Fails by
 // sim_fail.

@@ -124,11 +124,19 @@ struct io_stats io_stats(const struct io *io) {
 }
 
 uint64_t io_ring_bytes(const struct io *io) {
-    return (uint64_t)io->ring_count * RECEIVE_BUFFER_BYTES * io->options.buffers;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < io->ring_count; i++) {
+        bytes += (uint64_t)io->rings[i]->buffer_count * RECEIVE_BUFFER_BYTES;
+    }
+    return bytes;
 }
 
 int io_listen(struct io *io, const struct io_listen_options *options) {
-    struct address address = options->address;
+    struct address address =
+        options->file > 0 ? net_listener_address(io->sim, options->file - 1) : options->address;
+    if (options->file == 0 && !options->is_shared && net_is_listening(io->sim, &address)) {
+        return -EADDRINUSE;
+    }
     if (options->unix_path != NULL) { // its name is what stands for it
         address = (struct address){.kind = ADDRESS_UNIX};
         memcpy(address.ip, options->unix_path, at_most((uint32_t)strlen(options->unix_path), 16));
@@ -336,12 +344,19 @@ bool sim_io_has_due(const struct io *io) {
     return has;
 }
 
+// P5: a slot's next life is told of after the last one's end.
+static bool is_held(const struct ring *ring, const struct io_completion *completion) {
+    bool is_accept = completion->operation == IO_ACCEPT || completion->operation == IO_ACCEPT_ONE;
+    return is_accept && completion->result >= 0 && ring->slots[completion->result].waits > 0;
+}
+
 // One that is due: the oldest, or any whose chain has no older one.
 static struct pending *choose(struct io *io, struct ring *ring) {
     uint32_t due[COMPLETIONS_TURN_MAX];
     uint32_t count = 0;
     for (uint32_t i = 0; i < ring->pending_count && count < COMPLETIONS_TURN_MAX; i++) {
-        if (ring->pending[i].due_us <= io->sim->now_us) {
+        if (ring->pending[i].due_us <= io->sim->now_us &&
+            !is_held(ring, &ring->pending[i].completion)) {
             due[count++] = i;
         }
     }
@@ -370,11 +385,13 @@ static void finish(struct io *io, const struct pending *pending) {
     bool is_close = completion->operation == IO_CLOSE && completion->result == 0;
     bool is_poll = op != NULL && op->operation == IO_POLL && op->closes;
     struct slot *slot = &ring->slots[completion->slot];
-    if ((is_close || (is_poll && op->holds_slot)) && --slot->waits == 0) {
-        *slot = (struct slot){.freed = ++io->frees};
-    }
+    bool is_end = is_close || (is_poll && op->holds_slot);
+    slot->waits = (uint8_t)(slot->waits - is_end);
     if (op == NULL) {
         return;
+    }
+    if (is_close && sim_fault(io->sim, SIM_FAULT_completion_stale)) {
+        op_ghost(io, op->handle);
     }
     if (is_poll) {
         net_gateway_close(io->sim, op->connection);
@@ -461,25 +478,4 @@ struct io_doorbell io_doorbell(struct io *io) {
 void io_doorbell_ring(struct io_doorbell doorbell) {
     doorbell.bell->is_rung = true;
     sim_wake(doorbell.bell->io->sim, doorbell.bell->io);
-}
-
-struct sim_io_left sim_io_left(const struct io *io) {
-    struct sim_io_left left = {.operations = 0};
-    for (uint32_t i = 0; i < io->op_count; i++) {
-        left.operations +=
-            io->ops[i]->operation != IO_ACCEPT_ONE && io->ops[i]->operation != IO_WRITE;
-    }
-    for (uint32_t i = 0; i < io->ring_count; i++) {
-        for (uint32_t j = 0; j < io->rings[i]->pending_count; j++) {
-            uint8_t operation = io->rings[i]->pending[j].completion.operation;
-            left.completions += operation != IO_ACCEPT_ONE && operation != IO_ACCEPT_CANCEL;
-        }
-        for (uint32_t j = 0; j < io->rings[i]->buffer_count; j++) {
-            left.buffers += io->rings[i]->buffer_states[j] != BUFFER_FREE;
-        }
-        for (uint32_t j = 0; j < io->options.slots; j++) {
-            left.slots += io->rings[i]->slots[j].state != SLOT_FREE;
-        }
-    }
-    return left;
 }

@@ -3,7 +3,7 @@
 #include "gateway/io/io.h"
 #include "tests/sim/net_gateway.h"
 
-enum { SIM_SLOTS_MAX = 128, SIM_BUFFERS_MAX = 1024 };
+enum { SIM_SLOTS_MAX = 1024, SIM_BUFFERS_MAX = 1024 };
 
 struct op { // an operation from its preparation to the taking of its final completion
     struct io_handle handle;
@@ -32,10 +32,10 @@ struct pending { // a completion that was not taken yet
 struct slot {
     uint32_t connection; // NET_NONE: a socket that was not accepted
     uint8_t state;       // enum slot_state
-    uint8_t waits;       // CLOSING: completions to be taken until it is free
+    uint8_t waits;       // completions of its last life to be taken before one of the next
     uint64_t freed;      // when, for the choice of the next
 };
-enum slot_state { SLOT_FREE, SLOT_TAKEN, SLOT_CLOSING };
+enum slot_state { SLOT_FREE, SLOT_TAKEN };
 enum buffer_state { BUFFER_FREE, BUFFER_FILLED, BUFFER_LENT };
 
 struct ring {
@@ -95,6 +95,7 @@ int buffer_find(const struct ring *ring); // a free one, or -1
 // sim_io_run.c: what the kernel does
 void op_execute(struct io *io, struct op *op);
 void op_end(struct io *io, struct op *op, int32_t result);
+void op_ghost(struct io *io, struct io_handle handle); // a late word of a life that is over
 void op_complete(struct io *io, struct op *op, struct io_completion completion);
 bool op_is_kind(const struct op *op, uint8_t operation);                   // IO_SEND: either send
 struct op *op_find(struct io *io, uint8_t operation, uint32_t connection); // submitted, or NULL

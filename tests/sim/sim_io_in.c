@@ -52,7 +52,8 @@ static void accept_step(struct io *io, struct op *op) {
         op_end(io, op, -ENFILE);
         return;
     }
-    ring->slots[slot] = (struct slot){.connection = connection, .state = SLOT_TAKEN};
+    ring->slots[slot].connection = connection;
+    ring->slots[slot].state = SLOT_TAKEN;
     if (op->peer != NULL) {
         struct address address = net_client_address(io->sim, connection);
         memset(op->peer, 0, sizeof *op->peer);
@@ -159,8 +160,32 @@ void op_receive(struct io *io, struct op *op) {
         op->piece_count = 1;
         op->digest = op_digest(op);
     }
+    uint32_t level = net_level(sim, op->connection);
+    bool has_more = (level & IO_POLL_IN) != 0 && (level & IO_POLL_ERROR) == 0; // no reset is told
     completion.is_socket_ready =
-        completion.result > 0 && (net_gateway_arrived(sim, op->connection) > 0 ||
-                                  sim_fault(sim, SIM_FAULT_receive_ready_lie));
+        completion.result > 0 && (has_more || sim_fault(sim, SIM_FAULT_receive_ready_lie));
     op_complete(io, op, completion);
+}
+
+// --- what is left at the end
+
+struct sim_io_left sim_io_left(const struct io *io) {
+    struct sim_io_left left = {.operations = 0};
+    for (uint32_t i = 0; i < io->op_count; i++) {
+        left.operations +=
+            io->ops[i]->operation != IO_ACCEPT_ONE && io->ops[i]->operation != IO_WRITE;
+    }
+    for (uint32_t i = 0; i < io->ring_count; i++) {
+        for (uint32_t j = 0; j < io->rings[i]->pending_count; j++) {
+            uint8_t operation = io->rings[i]->pending[j].completion.operation;
+            left.completions += operation != IO_ACCEPT_ONE && operation != IO_ACCEPT_CANCEL;
+        }
+        for (uint32_t j = 0; j < io->rings[i]->buffer_count; j++) {
+            left.buffers += io->rings[i]->buffer_states[j] != BUFFER_FREE;
+        }
+        for (uint32_t j = 0; j < io->options.slots; j++) {
+            left.slots += io->rings[i]->slots[j].state != SLOT_FREE;
+        }
+    }
+    return left;
 }

@@ -39,9 +39,9 @@ static void on_due(struct sim *sim, void *context, uint64_t argument) {
     sim_wake(sim, context);
 }
 
-static void push(struct io *io, struct op *op, struct io_completion completion, bool is_final) {
+static void push(struct io *io, struct op *op, struct io_completion completion, uint64_t delay_us) {
     struct ring *ring = io->rings[completion.ring];
-    uint64_t due_us = io->sim->now_us;
+    uint64_t due_us = io->sim->now_us + delay_us;
     bool is_send = op_is_kind(op, IO_SEND);
     if (sim_fault(io->sim, SIM_FAULT_completion_late) ||
         (is_send && sim_fault(io->sim, SIM_FAULT_send_slow))) {
@@ -56,8 +56,10 @@ static void push(struct io *io, struct op *op, struct io_completion completion, 
         ring->pending = realloc(ring->pending, ring->pending_room * sizeof ring->pending[0]);
         check(ring->pending != NULL);
     }
-    ring->pending[ring->pending_count++] = (struct pending){
-        .completion = completion, .due_us = due_us, .chain = op->chain, .op = is_final ? op : NULL};
+    ring->pending[ring->pending_count++] = (struct pending){.completion = completion,
+                                                            .due_us = due_us,
+                                                            .chain = op->chain,
+                                                            .op = completion.more ? NULL : op};
     if (due_us > io->sim->now_us) {
         sim_after(io->sim, due_us - io->sim->now_us, on_due, io, 0);
     } else {
@@ -87,7 +89,20 @@ void op_complete(struct io *io, struct op *op, struct io_completion completion) 
     if (!completion.more) {
         unlist(io, op);
     }
-    push(io, op, completion, !completion.more);
+    push(io, op, completion, 0);
+}
+
+void op_ghost(struct io *io, struct io_handle handle) {
+    struct op *ghost = calloc(1, sizeof *ghost);
+    check(ghost != NULL);
+    *ghost = (struct op){.operation = IO_POLL, .handle = handle};
+    ghost->digest = op_digest(ghost);
+    struct io_completion completion = {.operation = IO_POLL,
+                                       .ring = handle.ring,
+                                       .generation = handle.generation,
+                                       .slot = handle.slot,
+                                       .result = IO_POLL_IN};
+    push(io, ghost, completion, sim_below(io->sim, LATE_US));
 }
 
 void op_end(struct io *io, struct op *op, int32_t result) {
@@ -229,17 +244,20 @@ static void close(struct io *io, struct op *op) {
     if (op_find(io, IO_SEND, slot->connection) != NULL) {
         sim_fail(io->sim, "L7", "slot %u is closed with a send in flight", op->handle.slot);
     }
-    // The FIN leaves with the end of the poll, if there is one; the slot comes back after both.
+    // The FIN leaves with the end of the poll, if there is one; what is told of the slot next is
+    // told after both.
     struct op *armed = op_find(io, IO_POLL, slot->connection);
     struct op *ending = poll_ending(ring, slot->connection);
-    slot->state = SLOT_CLOSING;
-    slot->waits = ending != NULL ? 2 : 1;
+    slot->waits = (uint8_t)(slot->waits + (ending != NULL ? 2 : 1));
     if (armed != NULL || ending != NULL) {
         (armed != NULL ? armed : ending)->closes = true;
         (armed != NULL ? armed : ending)->holds_slot = ending != NULL;
     } else if (slot->connection != NET_NONE) {
         net_gateway_close(io->sim, slot->connection);
     }
+    slot->connection = NET_NONE;
+    slot->state = SLOT_FREE;
+    slot->freed = ++io->frees;
     op_end(io, op, 0);
 }
 
