@@ -9,7 +9,7 @@
 #include "tests/sim/cover.h"
 #include "tests/sim/laws_state.h"
 
-enum { TEXT = 1, BINARY = 2, FINAL = 0x80, ECHO_PUBLISHER = 0x40000000 };
+enum { TEXT = 1, BINARY = 2, FINAL = 0x80, ECHO_PUBLISHER = 0x40000000, ECHO_US_MAX = 25000 };
 
 static bool is_patience_asked(uint16_t status) { // 408, 429, 503: come back later
     return status == 408 || status == 429 || status == 503;
@@ -94,8 +94,10 @@ static void echo_tick(struct client *client) {
     uint8_t *bytes = malloc(LEDGER_MESSAGE_BYTES_MAX);
     check(bytes != NULL);
     uint32_t burst = 1 + client_below(client, 4);
+    client->echo_bytes = 0;
     for (uint32_t i = 0; i < burst && client->left > 0; i++) {
         uint32_t length = client_length(client);
+        client->echo_bytes += length;
         ledger_fill(ECHO_PUBLISHER | client->id, client->echo_sent, bytes, length);
         client_message(client, echo_is_binary(client, client->echo_sent) ? BINARY : TEXT,
                        span_make(bytes, length), pieces_draw(client));
@@ -105,6 +107,21 @@ static void echo_tick(struct client *client) {
     free(bytes);
     client->asked_us = client->sim->now_us;
     client_flush(client);
+}
+
+// Law L9: whatever the others do, an echo takes its way there and back, a hop for every piece of
+// 16 KiB, and not more than so many turns of a worker (each at most 100 us).
+static void isolation_judge(struct client *client) {
+    uint64_t took_us = client->sim->now_us - client->asked_us;
+    uint64_t bound_us = ECHO_US_MAX + (uint64_t)client->echo_bytes / 16;
+    if (!client->laws->is_undisturbed || client->kind != CLIENT_echo) {
+        return;
+    }
+    cover_add(client->sim, COVER_LAWS + COVER_LAW_ISOLATION);
+    if (took_us > bound_us) {
+        sim_fail(client->sim, "L9", "client %u had to wait %llu us for the echo of %u bytes",
+                 client->id, (unsigned long long)took_us, client->echo_bytes);
+    }
 }
 
 static void echo_message(struct client *client, const struct decoder_event *event) {
@@ -128,6 +145,7 @@ static void echo_message(struct client *client, const struct decoder_event *even
     client->echo_got++;
     cover_add(client->sim, COVER_LAWS + COVER_LAW_ECHO);
     if (client->echo_got == client->echo_sent) {
+        isolation_judge(client);
         if (client->left == 0) {
             client_done(client);
         }
@@ -311,7 +329,10 @@ static void reader_event(struct client *client, const struct decoder_event *even
         return;
     }
     client->left--;
-    client_tick_in(client, client_pause_us(client, 1, 2000));
+    // Longer than the gateway keeps it.
+    bool falls_asleep = client->sim->phase == SIM_STORM && client_below(client, 12) == 0;
+    client_tick_in(client, falls_asleep ? client_pause_us(client, 80000, 80000)
+                                        : client_pause_us(client, 1, 2000));
 }
 
 const struct client_behaviour client_honest_behaviours[CLIENT_KIND_COUNT] = {

@@ -82,7 +82,11 @@ static void stopped_event(struct client *client, const struct decoder_event *eve
 }
 
 static void stopped_tick(struct client *client) { // the listener's event has asked for the first
-    client->reads = !client->reads;
+    bool is_storm = client->sim->phase == SIM_STORM;
+    client->reads = is_storm && !client->reads;
+    if (!is_storm) { // for ever
+        return;
+    }
     client_tick_in(client, client_below(client, 2) == 0 ? (uint64_t)HOUR_MS * 1000
                                                         : client_pause_us(client, 100, 60000));
     client_read(client);
@@ -222,10 +226,21 @@ static void badhead_event(struct client *client, const struct decoder_event *eve
 
 // --- floods
 
+enum flood_verb { FLOOD_PING, FLOOD_FRAGMENTS, FLOOD_MESSAGES, FLOOD_PUBLISH, FLOOD_LARGE };
+
+static void flood_large(struct client *client) {
+    uint8_t *bytes = calloc(1, 60000);
+    check(bytes != NULL);
+    for (uint32_t i = 0; i < 8; i++) {
+        client_frame(client, FINAL | BINARY, span_make(bytes, 20000 + client_below(client, 40000)));
+    }
+    free(bytes);
+}
+
 static void flood_connected(struct client *client) {
-    client->verb = (uint8_t)client_below(client, 4);
+    client->verb = client->laws->rules.is_heavy ? FLOOD_LARGE : (uint8_t)client_below(client, 4);
     client->left = 1 + client_below(client, 5);
-    client_upgrade(client, client->verb == 3 ? "/chat/a" : "/echo", "");
+    client_upgrade(client, client->verb == FLOOD_PUBLISH ? "/chat/a" : "/echo", "");
 }
 
 static void flood_tick(struct client *client) {
@@ -234,12 +249,18 @@ static void flood_tick(struct client *client) {
     }
     client->left--;
     client->reads = client->left % 2 == 0 && client_below(client, 2) == 0;
+    if (client->verb == FLOOD_LARGE) {
+        flood_large(client);
+        client_flush(client);
+        client_tick_in(client, client_pause_us(client, 1, 3000));
+        return;
+    }
     uint32_t count = 20 + client_below(client, 200);
     uint8_t bytes[120] = {'f'};
     for (uint32_t i = 0; i < count; i++) {
-        if (client->verb == 0) {
+        if (client->verb == FLOOD_PING) {
             client_frame(client, FINAL | 9, span_make(bytes, client_below(client, 120)));
-        } else if (client->verb == 1) { // fragments without an end
+        } else if (client->verb == FLOOD_FRAGMENTS) { // fragments without an end
             client_frame(client, i == 0 && client->waiting == 0 ? BINARY : 0, span_make(bytes, 1));
             client->waiting = 1;
         } else {

@@ -42,6 +42,7 @@ HEAD_LIE("GET / HTTP/1.1\r\n\r\n", 400)
 HEAD_LIE("GET /  HTTP/1.1\r\nHost: a\r\n\r\n", 400)
 HEAD_LIE("GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n", 400)
 HEAD_LIE("GET /a/../b HTTP/1.1\r\nHost: a\r\n\r\n", 400)
+HEAD_LIE("GET nothing HTTP/1.1\r\nHost: a\r\n\r\n", 400)
 HEAD_LIE("GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505)
 HEAD_LIE("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505)
 HEAD_LIE("BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501)
@@ -77,7 +78,7 @@ HEAD_LIE("GET /echo HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: clo
          "Sec-WebSocket-Version: 13\r\n" KEY "\r\n",
          400)
 HEAD_LIE("GET /echo HTTP/1.1\r\n" WS
-         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: a,,\x01\r\n" KEY "\r\n",
+         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: a b\r\n" KEY "\r\n",
          400)
 HEAD_LIE("GET /echo HTTP/1.1\r\n" WS
          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Extensions: ;\r\n" KEY "\r\n",

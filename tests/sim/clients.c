@@ -19,7 +19,15 @@ const uint8_t client_intents[CLIENT_KIND_COUNT] = {
 #undef CLIENT
 };
 
-enum { READ_BYTES_MAX = 4096, FINAL = 0x80, RETRY_MS = 200, HOUR_US = 3600 * 1000 };
+enum {
+    READ_BYTES_MAX = 4096,
+    FINAL = 0x80,
+    RETRY_MS = 200,
+    HOUR_US = 3600 * 1000,
+    STOPPED_WINDOW_BYTES = 300,
+    CALM_WINDOW_BYTES = 1 << 20,
+    CALM_LATENCY_US = 1000,
+};
 
 static void on_net(struct sim *sim, void *context, uint32_t connection, enum net_event event);
 
@@ -84,6 +92,12 @@ static void begin(struct sim *sim, void *context, uint64_t life) {
     uint32_t listener = sim->listener_count > 1 ? client_below(client, sim->listener_count) : 0;
     struct net_options options = {.from = client->from,
                                   .to = is_admin ? sim->admin : sim->listeners[listener]};
+    if (client->kind == CLIENT_stopped) {
+        options.to_client_bytes = STOPPED_WINDOW_BYTES; // a few messages stop its sends
+    } else if (client->laws->is_undisturbed) { // law L9 is about the gateway's part of the way
+        options.to_client_bytes = options.to_gateway_bytes = CALM_WINDOW_BYTES;
+        options.latency_us = CALM_LATENCY_US;
+    }
     cover_add(sim, COVER_CLIENTS + client->kind);
     sim_record(sim, SIM_RECORD_CLIENT, client->id, client->kind, client->life);
     client->connection =
@@ -275,7 +289,14 @@ void client_calm(struct client *client) {
         client_begin_in(client, client_pause_us(client, 1, 1000));
         return;
     }
-    // Those that harm go away; honest ones read on, at full speed.
+    // Those that harm go away; honest ones read on, at full speed. Some that answer or read
+    // nothing stay: they are in nobody's way.
+    bool is_left = client->phase == CLIENT_OPEN &&
+                   (client->kind == CLIENT_mute || client->kind == CLIENT_stopped);
+    if (is_left && client_below(client, 2) == 0) {
+        client->reads = client->kind != CLIENT_stopped;
+        return;
+    }
     bool is_honest = client_intents[client->kind] == CLIENT_HONEST;
     client->reads = true;
     client->read_piece = client->write_piece = 0;

@@ -62,7 +62,7 @@ struct client {
     uint64_t asked_us;  // when it began
     uint32_t publisher; // ledger's number + 1; 0: none
     uint32_t sequence;  // of the message under way
-    uint32_t echo_sent, echo_got;
+    uint32_t echo_sent, echo_got, echo_bytes;
     uint32_t ping_sent;
     struct {
         uint8_t channel;

@@ -87,8 +87,8 @@ uint32_t cover_print(const uint64_t *cover, FILE *out, const char *reasons) {
     for (uint32_t i = 0; i < COVER_EVENT_COUNT; i++) {
         row(&table, "client_saw", events[i], cover[COVER_EVENTS + i]);
     }
-    static const char *const laws[COVER_LAW_COUNT] = {"echo",     "code",   "status",
-                                                      "deadline", "budget", "held_up"};
+    static const char *const laws[COVER_LAW_COUNT] = {"echo",   "code",    "status",   "deadline",
+                                                      "budget", "held_up", "isolation"};
     for (uint32_t i = 0; i < COVER_LAW_COUNT; i++) {
         row(&table, "law", laws[i], cover[COVER_LAWS + i]);
     }

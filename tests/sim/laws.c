@@ -37,6 +37,7 @@ void laws_open(struct sim *sim) {
     for (uint32_t i = 0; i < laws->client_count; i++) {
         // Every world has a member and a listener: without them there is no order to judge.
         uint32_t kind = i == 0 ? CLIENT_member : i == 1 ? CLIENT_listener : kind_draw(sim);
+        kind = laws->rules.is_heavy && i % 2 == 0 && i > 8 ? CLIENT_flood : kind;
         client_init(&laws->clients[i], sim, i, (enum client_kind)kind);
         uint32_t spread_us = prng_below(&sim->client_prng, 4) == 0 ? 1 : 2000000;
         client_begin_in(&laws->clients[i], prng_below(&sim->client_prng, spread_us));
@@ -126,6 +127,12 @@ static void rules_draw(struct sim *sim, struct laws *laws) {
     rules->message_bytes = DRAW(sim, 4096, 4096, 65536);
     rules->queue_bytes = DRAW(sim, 4096, 16384, 262144);
     rules->worker_queue_bytes = DRAW(sim, 1, 1, 4, 64);
+    rules->is_heavy = prng_below(&sim->client_prng, 8) == 0;
+    if (rules->is_heavy) {
+        rules->message_bytes = 65536;
+        rules->queue_bytes = 262144;
+        rules->worker_queue_bytes = 1;
+    }
     bool is_tight = prng_below(&sim->client_prng, 4) == 0;
     rules->connections = is_tight ? laws->client_count - 2 : 1000;
 }
@@ -158,6 +165,10 @@ const char *laws_config(struct sim *sim) {
     check(laws != NULL);
     laws->sim = sim;
     sim->laws = laws;
+    laws->is_undisturbed = true;
+    for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
+        laws->is_undisturbed = laws->is_undisturbed && !sim_fault_is_on(sim, (enum sim_fault_id)i);
+    }
     rules_draw(sim, laws);
     const struct laws_rules *rules = &laws->rules;
     bool has_rate = prng_below(&sim->client_prng, 4) == 0;

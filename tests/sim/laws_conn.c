@@ -180,7 +180,7 @@ static uint64_t due_of(const struct laws *laws, const struct conns *conns, const
 static void late_judge(struct laws *laws, const struct worker *worker) {
     struct laws_worker *seen = &laws->workers[worker->index];
     const struct conns *conns = &worker->clients.conns;
-    if (conns->now_ms < worker->grace_until_ms || worker->is_stopping) {
+    if (conns->now_ms < worker->grace_until_ms + SLACK_MS || worker->is_stopping) {
         return;
     }
     for (uint32_t i = 1; i <= worker->clients.index_peak; i++) {
@@ -367,8 +367,18 @@ static void worker_empty(struct laws *laws, const struct worker *worker) {
     }
 }
 
+static void counters_cover(struct sim *sim, const struct counters *counters) {
+    for (uint32_t i = 0; i < FAULT_COUNT; i++) {
+        cover_add_many(sim, COVER_ROWS + i, counters->faults[i]);
+    }
+    for (uint32_t i = 0; i < COUNTER_COUNT; i++) {
+        cover_add_many(sim, COVER_COUNTERS + i, counters->values[i]);
+    }
+}
+
 void laws_conn_end(struct laws *laws) {
     struct sim *sim = laws->sim;
+    counters_cover(sim, &sim->process->counters);
     uint64_t deliveries = 0;
     uint64_t gone = 0;
     for (uint32_t i = 0; i < sim->worker_count; i++) {
@@ -379,12 +389,7 @@ void laws_conn_end(struct laws *laws) {
         gone += values[COUNTER_messages_out] + values[COUNTER_dropped_oldest] +
                 values[COUNTER_dropped_newest] + values[COUNTER_dropped_conflated] +
                 values[COUNTER_dropped_closed];
-        for (uint32_t k = 0; k < FAULT_COUNT; k++) {
-            cover_add_many(sim, COVER_ROWS + k, worker->counters.faults[k]);
-        }
-        for (uint32_t k = 0; k < COUNTER_COUNT; k++) {
-            cover_add_many(sim, COVER_COUNTERS + k, values[k]);
-        }
+        counters_cover(sim, &worker->counters);
     }
     if (deliveries > gone) {
         sim_fail(sim, "L1", "%llu messages were delivered, %llu were sent or counted as dropped",

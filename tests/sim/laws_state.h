@@ -12,6 +12,7 @@ struct laws_rules {
     uint32_t handshake_ms, ping_ms, pong_ms, stall_ms, drain_ms, idle_ms, age_ms;
     uint32_t message_bytes, queue_bytes, connections;
     uint64_t worker_queue_bytes;
+    bool is_heavy; // many clients want large messages back and do not read them
 };
 
 // A connection of a worker as the laws have seen it move (laws_conn.c).
@@ -41,6 +42,7 @@ struct laws {
     struct sim *sim;
     char config[LAWS_CONFIG_BYTES];
     struct laws_rules rules;
+    bool is_undisturbed; // no fault is on: what takes long is the gateway's doing
     struct ledger ledger;
     struct client clients[CLIENTS_MAX];
     uint32_t client_count;
