@@ -109,9 +109,13 @@ struct io_uring_sqe *ring_entry(struct io *io, struct io_ring *ring, uint32_t co
     return &queue->sqes[queue->sqe_tail++ & queue->ring_mask];
 }
 
+// Also makes room for the entry that will name it: a submission in between would let the next ones
+// use the same message anew, before the kernel has read it.
 struct io_message *ring_message(struct io *io, struct io_ring *ring) {
     bool is_full = ring->message_count == RING_MESSAGES_MAX;
-    if (is_full && !ring_make_room(io, ring, ring->uring.sq.ring_entries)) {
+    uint32_t count = is_full ? ring->uring.sq.ring_entries : 1;
+    bool has_room = ring->uring.sq.ring_entries - ring_pending(ring) >= count;
+    if (!has_room && !ring_make_room(io, ring, count)) {
         ring->message_count = 0; // broken: nothing of it will be sent
     }
     return &ring->messages[ring->message_count++];

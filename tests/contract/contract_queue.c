@@ -52,6 +52,44 @@ static void the_order_of_preparation(void) {
     rig_shut(rig);
 }
 
+// Gathered sends of several sockets around a full submission queue: each peer gets its own bytes.
+// The array of pieces is the caller's again after the call, so what the kernel reads is a copy,
+// which the queue's submission must not hand to the next send too early.
+static void gathered_sends_keep_their_bytes_when_the_queue_fills(void) {
+    enum { SUBMISSIONS = 8, PEERS = 12 };
+    struct io_options options = rig_options(1);
+    options.submissions = SUBMISSIONS;
+    struct rig *rig = rig_open(&options);
+    struct pair pairs[PEERS];
+    rig_pairs(rig, 0, pairs, PEERS);
+    uint8_t byte;
+    uint8_t bytes[PEERS][2];
+    for (uint32_t lead = 0; lead <= SUBMISSIONS; lead++) {
+        for (uint32_t i = 0; i < lead; i++) {
+            io_receive(rig->io, pairs[0].handle, (struct span_mut){&byte, 1});
+        }
+        for (uint32_t i = 0; i < PEERS; i++) {
+            bytes[i][0] = (uint8_t)i;
+            bytes[i][1] = (uint8_t)(100 + i);
+            struct span pieces[2] = {{bytes[i], 1}, {bytes[i] + 1, 1}};
+            io_sendmsg(rig->io, pairs[i].handle, pieces, 2);
+        }
+        for (uint32_t i = 0; i < PEERS; i++) {
+            expect(rig_get(rig, IO_SENDMSG).result == 2, "send");
+        }
+        for (uint32_t i = 0; i < lead; i++) {
+            expect(rig_get(rig, IO_RECEIVE).result == -EAGAIN, "receive");
+        }
+        for (uint32_t i = 0; i < PEERS; i++) {
+            client_expect(pairs[i].client, bytes[i], 2);
+        }
+    }
+    for (uint32_t i = 0; i < PEERS; i++) {
+        rig_close(rig, &pairs[i]);
+    }
+    rig_shut(rig);
+}
+
 // Many times what the completion queue holds, none taken meanwhile.
 static void the_completion_queue_overflows(void) {
     enum { COMPLETIONS = 16, COUNT = 40 * COMPLETIONS };
@@ -265,6 +303,8 @@ static void a_foreign_thread_is_refused(void) {
 static const struct contract_test tests[] = {
     {"more_operations_than_the_queue_holds", more_operations_than_the_queue_holds},
     {"the_order_of_preparation", the_order_of_preparation},
+    {"gathered_sends_keep_their_bytes_when_the_queue_fills",
+     gathered_sends_keep_their_bytes_when_the_queue_fills},
     {"the_completion_queue_overflows", the_completion_queue_overflows},
     {"a_turn_has_a_budget", a_turn_has_a_budget},
     {"prepares_while_taking", prepares_while_taking},
