@@ -27,6 +27,16 @@ static void merge_counters(struct counters *sum, const struct counters *part) {
     }
 }
 
+// What the control thread counts for everybody: the log that it writes, the mail that it sends. Its
+// own connections are the admin's, not clients.
+static void merge_control(struct counters *sum, const struct counters *control) {
+    static const enum counter_id ids[] = {COUNTER_log_write_errors, COUNTER_dropped_mailbox,
+                                          COUNTER_mailbox_full, COUNTER_doorbells_sent};
+    for (uint32_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        sum->values[ids[i]] += control->values[ids[i]];
+    }
+}
+
 static void merge(struct call_metrics *sum, const struct call_metrics *part) {
     merge_counters(&sum->counters, &part->counters);
     histogram_merge(&sum->round_trip_ns, &part->round_trip_ns);
@@ -188,6 +198,7 @@ void admin_metrics_answer(struct admin *admin, struct admin_request *request,
         }
     }
     if (request->waiting == 0) {
+        merge_control(&request->metrics->counters, admin->options.bus->counters);
         all_print(&request->out, admin, request->metrics);
         admin_answer_out(admin, request, 200, "text/plain; version=0.0.4");
     }
