@@ -32,8 +32,20 @@ def _die_with_parent():
 class Gateway:
     """One running process. `{port}` and `{admin}` in the configuration become free ports."""
 
-    def __init__(self, configuration, name="main", environment=None, folder=None, files=None):
+    def __init__(
+        self,
+        configuration,
+        name="main",
+        environment=None,
+        folder=None,
+        files=None,
+        prefix=(),
+        log_to=None,
+        enters=None,
+    ):
+        """`prefix`: a command in front, e.g. prlimit; `log_to`: another file for its output; `enters`: a cgroup."""
         self.name = name
+        self.prefix, self.log_to, self.enters = list(prefix), log_to, enters
         self.own_folder = None if folder else tempfile.TemporaryDirectory(prefix="holdfast-test-")
         self.folder = pathlib.Path(folder or self.own_folder.name)
         self.port, self.admin = free_port(), free_port()
@@ -55,9 +67,9 @@ class Gateway:
         self.file.write_text(text)
 
     def start(self, patience=20.0):
-        with open(self.log_file, "ab") as log:
+        with open(self.log_to or self.log_file, "ab", buffering=0) as log:
             self.process = subprocess.Popen(
-                [binary_path(), "run", "-c", str(self.file)],
+                [*self.prefix, binary_path(), "run", "-c", str(self.file)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -65,6 +77,8 @@ class Gateway:
                 preexec_fn=_die_with_parent,
                 cwd=self.folder,
             )
+        if self.enters:
+            pathlib.Path(self.enters, "cgroup.procs").write_text(str(self.process.pid))
         until = time.monotonic() + patience
         while time.monotonic() < until:
             if self.process.poll() is not None:
