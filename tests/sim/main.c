@@ -2,12 +2,13 @@
 // it.
 //
 //   sim [--seed N] [--count N] [--jobs N] [--steps N] [--faults-off NAME,NAME...|all] [--trace]
-//       [--twice] [--cover] [--never FILE]
+//       [--twice] [--cover] [--never FILE] [--stop]
 //
-// --twice: each seed runs twice, and both must have the same hash (L10). --cover: what happened,
-// how often. --never: the file says of what never happened why; without a reason it is a failure.
-// Prints one line for a single seed, one for each seed that broke a law, the report of the first of
-// these, and at last `N seeds, M violations, E events/s`. Exit status 1 if anything failed.
+// --stop: ends at the first that breaks a law. --twice: each seed runs twice, and both must have
+// the same hash (L10). --cover: what happened, how often. --never: the file says of what never
+// happened why; without a reason it is a failure. Prints one line for a single seed, one for each
+// seed that broke a law, the report of the first of these, and at last `N seeds, M violations, E
+// events/s`. Exit status 1 if anything failed.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,13 +24,19 @@
 #include "tests/sim/sim_internal.h"
 #include "tests/sim/sim_io.h"
 
-enum { SEED_SECONDS_MAX = 60, STEPS = 5000, JOBS_MAX = 64, REASONS_MAX = 1 << 16 };
+enum {
+    SEED_SECONDS_MAX = 60,
+    STEPS = 5000,
+    JOBS_MAX = 64,
+    REASONS_MAX = 1 << 16,
+    SHIFT_BYTES = 100 << 10
+};
 
 struct arguments {
     struct sim_options options;
     uint64_t count, jobs;
     const char *never;
-    bool is_twice, is_cover;
+    bool is_twice, is_cover, stops;
 };
 
 struct job { // runs every so many-th seed; in memory that is shared with its processes
@@ -38,6 +45,12 @@ struct job { // runs every so many-th seed; in memory that is shared with its pr
     bool is_good;                      // same
     uint64_t cover[SIM_COVER_MAX];
 };
+
+static void *shared_map(size_t bytes) {
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    check(memory != MAP_FAILED);
+    return memory;
+}
 
 static void on_fatal(int number) {
     if (sim_world != NULL) {
@@ -50,7 +63,7 @@ static void on_fatal(int number) {
     _exit(4);
 }
 
-static void seed_run(const struct sim_options *options, struct job *job) {
+static void seed_run(const struct sim_options *options, struct job *job, size_t shift) {
     static const int fatal[] = {SIGABRT, SIGALRM, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
     for (uint32_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++) {
         void (*before)(int) = signal(fatal[i], on_fatal);
@@ -59,6 +72,9 @@ static void seed_run(const struct sim_options *options, struct job *job) {
         }
     }
     (void)alarm(SEED_SECONDS_MAX);
+    // The second of two runs has everything at other addresses.
+    void *moved = shift > 0 ? malloc(shift) : NULL;
+    check(shift == 0 || (moved != NULL && shared_map(shift) != NULL));
     struct sim *sim = sim_open(options);
     sim_run(sim);
     job->hash = sim->hash;
@@ -68,12 +84,12 @@ static void seed_run(const struct sim_options *options, struct job *job) {
 }
 
 // False: it broke a law, or died.
-static bool seed_fork(const struct sim_options *options, struct job *job) {
+static bool seed_fork(const struct sim_options *options, struct job *job, size_t shift) {
     job->is_good = false;
     (void)fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
-        seed_run(options, job);
+        seed_run(options, job, shift);
         _exit(0);
     }
     int status = 0;
@@ -87,11 +103,11 @@ static bool seed_fork(const struct sim_options *options, struct job *job) {
 
 static bool seed_check(const struct arguments *arguments, const struct sim_options *options,
                        struct job *job) {
-    if (!seed_fork(options, job)) {
+    if (!seed_fork(options, job, 0)) {
         return false;
     }
     uint64_t hash = job->hash;
-    if (arguments->is_twice && (!seed_fork(options, job) || hash != job->hash)) {
+    if (arguments->is_twice && (!seed_fork(options, job, SHIFT_BYTES) || hash != job->hash)) {
         printf("seed %llu: violation (L10: two runs differ)\n", (unsigned long long)options->seed);
         return false;
     }
@@ -103,6 +119,9 @@ static void job_run(const struct arguments *arguments, struct job *job, uint64_t
     options.cover = job->cover;
     options.is_quiet = arguments->count > 1;
     for (uint64_t i = number; i < arguments->count; i += arguments->jobs) {
+        if (arguments->stops && job->violations > 0) {
+            return;
+        }
         options.seed = arguments->options.seed + i;
         if (!seed_check(arguments, &options, job)) {
             job->first = job->violations++ == 0 ? options.seed : job->first;
@@ -138,6 +157,8 @@ static bool arguments_read(struct arguments *arguments, int argc, char **argv) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(argv[i], "--trace") == 0) {
             arguments->options.is_trace = true;
+        } else if (strcmp(argv[i], "--stop") == 0) {
+            arguments->stops = true;
         } else if (strcmp(argv[i], "--twice") == 0) {
             arguments->is_twice = true;
         } else if (strcmp(argv[i], "--cover") == 0) {
@@ -160,12 +181,6 @@ static bool arguments_read(struct arguments *arguments, int argc, char **argv) {
         }
     }
     return arguments->jobs > 0 && arguments->jobs <= JOBS_MAX;
-}
-
-static void *shared_map(size_t bytes) {
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    check(memory != MAP_FAILED);
-    return memory;
 }
 
 static double now_s(void) {
@@ -217,7 +232,7 @@ int main(int argc, char **argv) {
     if (!arguments_read(&arguments, argc, argv)) {
         (void)fprintf(stderr, "usage: sim [--seed N] [--count N] [--jobs N] [--steps N] "
                               "[--faults-off NAME,...|all] [--trace] [--twice] [--cover] "
-                              "[--never FILE]\n");
+                              "[--never FILE] [--stop]\n");
         return 2;
     }
     struct job *jobs = shared_map((arguments.jobs + 1) * sizeof *jobs);
@@ -241,7 +256,7 @@ int main(int argc, char **argv) {
         struct sim_options options = arguments.options;
         options.seed = sum->first;
         options.cover = jobs[0].cover;
-        (void)seed_fork(&options, &jobs[0]);
+        (void)seed_fork(&options, &jobs[0], 0);
     }
     uint32_t unexplained = arguments.is_cover ? cover_check(&arguments, sum->cover) : 0;
     printf("%llu seeds, %llu violations, %.0f events/s\n", (unsigned long long)arguments.count,

@@ -70,6 +70,7 @@ struct io {
     struct io_stats stats;
     uint64_t wait_until_us;
     uint64_t frees;
+    uint32_t promised; // poll events that come in any case
     bool is_bell_told, is_shut;
 };
 
@@ -86,6 +87,9 @@ struct sim_io_left {
     uint32_t operations, completions, buffers, slots;
 };
 struct sim_io_left sim_io_left(const struct io *io);
+// Whether the thread will hear of what can be read there: nothing can and a poll is armed, or a
+// completion is on its way.
+bool sim_io_will_tell(struct io *io, uint8_t ring, uint32_t slot);
 void sim_io_free(struct io *io); // after io_shut, when no event can name it any more
 // world.c: the thread of this io has something to do.
 void sim_wake(struct sim *sim, struct io *io);

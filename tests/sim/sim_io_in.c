@@ -47,7 +47,10 @@ static void accept_step(struct io *io, struct op *op) {
     }
     uint32_t connection = net_accept(io->sim, listener);
     int slot = slot_choose(io, ring);
-    if (slot < 0) {
+    if (slot < 0) { // P9: the caller counts
+        if (io->sim->process != NULL) {
+            sim_fail(io->sim, "engine", "an accept meets a full table of ring %u", op->handle.ring);
+        }
         net_gateway_close(io->sim, connection);
         op_end(io, op, -ENFILE);
         return;
@@ -113,6 +116,7 @@ void sim_io_on_readable(struct sim *sim, struct io *io, uint32_t connection, uin
 
 static void on_event(struct sim *sim, void *context, uint64_t argument) {
     struct io *io = context;
+    io->promised--;
     if (!io->is_shut) {
         sim_io_on_readable(sim, io, (uint32_t)argument, IO_POLL_IN);
     }
@@ -137,6 +141,7 @@ void op_receive(struct io *io, struct op *op) {
     }
     uint32_t there = net_gateway_arrived(sim, op->connection);
     if (there > 0 && sim_fault(sim, SIM_FAULT_receive_again)) {
+        io->promised++;
         sim_after(sim, sim_below(sim, 1000), on_event, io, op->connection);
         op_end(io, op, -EAGAIN);
         return;
@@ -167,7 +172,25 @@ void op_receive(struct io *io, struct op *op) {
     op_complete(io, op, completion);
 }
 
-// --- what is left at the end
+// --- for laws
+
+bool sim_io_will_tell(struct io *io, uint8_t ring_number, uint32_t slot) {
+    struct ring *ring = io->rings[ring_number];
+    uint32_t connection = ring->slots[slot].connection;
+    bool is_quiet = net_level(io->sim, connection) == 0 && op_find(io, IO_POLL, connection) != NULL;
+    if (is_quiet || io->promised > 0) {
+        return true;
+    }
+    for (uint32_t i = 0; i < ring->pending_count; i++) {
+        const struct io_completion *completion = &ring->pending[i].completion;
+        bool is_its = completion->slot == slot &&
+                      (completion->operation == IO_POLL || completion->operation == IO_RECEIVE);
+        if (is_its) {
+            return true;
+        }
+    }
+    return false;
+}
 
 struct sim_io_left sim_io_left(const struct io *io) {
     struct sim_io_left left = {.operations = 0};

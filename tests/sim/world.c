@@ -23,6 +23,7 @@ enum {
     STALL_SHORT_US = 50 * 1000,
     STEP_US = 4 * 1000 * 1000,
     DRAIN_MS = 500,
+    EDGES_EVERY = 4, // turns
 };
 
 struct thread { // of the gateway; the last one is the control thread
@@ -104,6 +105,31 @@ static void end_if_done(struct thread *thread) {
     }
 }
 
+// An event of a poll comes once. Behind a turn, what can be read of a socket is either on its way
+// to us, or we do not want it now (and ask when we do).
+static void edges_check(struct thread *thread) {
+    struct sim *sim = thread->sim;
+    if (thread->index == sim->worker_count) {
+        return;
+    }
+    struct clients *clients = &sim->workers[thread->index]->clients;
+    for (uint32_t i = 1; i <= clients->index_peak; i++) {
+        const struct conn *conn = conn_at(&clients->conns, i);
+        if (conn->state == CONN_FREE || !conn_may_read(&clients->conns, i)) {
+            continue;
+        }
+        link_id id = clients->links[i];
+        const struct link_slot *slot = link_slot_at(&clients->link, id);
+        bool listens =
+            slot->state == LINK_OPEN && (slot->flags & (LINK_END_SEEN | LINK_STARVED)) == 0;
+        uint32_t number = id & ((1u << LINK_RING_SHIFT) - 1);
+        if (listens && !sim_io_will_tell(thread->io, (uint8_t)(id >> LINK_RING_SHIFT), number)) {
+            sim_fail(sim, "L6", "worker %u will never hear of what connection %u has to read",
+                     thread->index, i);
+        }
+    }
+}
+
 static void on_turn(struct sim *sim, void *context, uint64_t ticket) {
     struct thread *thread = context;
     if (ticket != thread->ticket || thread->is_over) {
@@ -124,6 +150,9 @@ static void on_turn(struct sim *sim, void *context, uint64_t ticket) {
     }
     uint64_t wait_ms = (sim_io_wait_until(thread->io) - sim->now_us) / 1000;
     sim_record(sim, SIM_RECORD_TURN, thread->index, (uint32_t)wait_ms, 0);
+    if (thread->ticket % EDGES_EVERY == 0) {
+        edges_check(thread);
+    }
     end_if_done(thread);
     if (!thread->is_over) {
         plan_next(thread);

@@ -1,0 +1,79 @@
+"""Planted bugs: what each stands for, and who must notice. A row is name, stands for, file, old text, new text, and by:
+`sim` (a seed), or a program of tests/contract. The old text stands in its file exactly once."""
+
+SIM, CLOSE, QUEUE, RING = "sim", "contract_close", "contract_queue", "contract_ring"
+SEND, RECEIVE, SLOT, LISTEN = "contract_send", "contract_receive", "contract_slot", "contract_listen"
+DOORBELL = "contract_doorbell"
+LINK, ACCEPT = "gateway/link/link.c", "gateway/link/link_accept.c"
+BUS, OUT, CONN = "gateway/bus/bus.c", "core/conn/conn_out.c", "core/conn/conn.c"
+WORKER = "gateway/worker/worker.c"
+
+MUTATIONS = [
+    # --- laws
+    ("newer mail overtakes the backlog", "L1", BUS, "bus->backlogs[target].first == 0 &&\n        pieces_put",
+     "pieces_put", SIM),
+    ("a message after the Close", "L2", OUT, "    if (conn->state != CONN_OPEN) {\n        return CONN_SENT_CLOSED;",
+     "    if (conn->state < CONN_OPEN || conn->state > CONN_CLOSING) {\n        return CONN_SENT_CLOSED;", SIM),
+    ("a length in more bytes than it needs", "L3", "core/hub/payload.c", "LENGTH_16_MAX = 65535,", "LENGTH_16_MAX = 300,", SIM),
+    ("the queue has no bound", "L4", "core/hub/outbox.c",
+     "bool is_over = outbox->queued_bytes + bytes > bounds.queue_bytes_max;", "bool is_over = false;", SIM),
+    ("a stale receive keeps its buffer", "L5", LINK,
+     "            buffer_give(link, completion->ring, completion->buffer_id);\n        }\n        event->kind",
+     "        }\n        event->kind", SIM),
+    ("a buffer is given back twice", "L5", LINK, "    buffer_give(link, event->ring, event->buffer_id);",
+     "    buffer_give(link, event->ring, event->buffer_id);\n    io_buffer_give(link->io, event->ring, event->buffer_id);",
+     SIM),
+    ("deadlines are never armed again", "L6", "core/conn/conn_time.c",
+     "    if (conn->state != CONN_ENDED) {\n        conn_arm(conns, index);", "    if (false) {\n        conn_arm(conns, index);",
+     SIM),
+    ("a slot is free one completion early", "L7", LINK,
+     "slot->state != LINK_CLOSING || slot->flight != 0", "slot->state != LINK_CLOSING || (slot->flight & ~LINK_POLLING) != 0",
+     SIM),
+    ("a cause is counted twice", "L8", CONN, "    conns->counters->faults[conn->fault]++;",
+     "    conns->counters->faults[conn->fault] += 2;", SIM),
+    ("a fan-out takes the whole turn", "L9", WORKER,
+     "uint32_t budget = worker->was_busy ? SENDS_BUSY_MAX : SENDS_IDLE_MAX;", "uint32_t budget = UINT32_MAX;", SIM),
+    ("jitter from an address", "L10", "gateway/worker/worker_open.c", ".jitter_seed = options->random[4]};",
+     ".jitter_seed = (uint64_t)(uintptr_t)worker};", SIM),
+    # --- pitfalls of io_uring, by their number
+    ("a poll that ended is not armed again", "1", LINK,
+     "        slot->flight |= LINK_POLLING;\n        io_poll(link->io, link_handle(link, id));\n    }\n    *event",
+     "    }\n    *event", SIM),
+    ("those without a buffer wait for ever", "2", LINK, "    link->starved[ring].turns += link->starved[ring].turns < LINK_TURNS_MAX;",
+     "    (void)link;\n    (void)ring;", SIM),
+    ("armed accepts are not counted", "3", ACCEPT, "link->slots_per_ring - link->used[ring] - link->armed[ring]",
+     "link->slots_per_ring - link->used[ring]", SIM),
+    ("no generation is looked at", "4", LINK,
+     "if (slot->generation == completion->generation && slot->state != LINK_FREE) {", "if (slot->state != LINK_FREE) {", SIM),
+    ("closed with the poll armed", "5", LINK, "    if ((slot->flight & LINK_POLLING) != 0) {\n        slot->flight |= LINK_CANCELLING;",
+     "    if (false) {\n        slot->flight |= LINK_CANCELLING;", SIM),
+    ("a close overtakes the send", "6", LINK, "(slot->flight & ~LINK_POLLING) != 0 || (slot->flags & LINK_STARVED) != 0",
+     "(slot->flight & ~(LINK_POLLING | LINK_SENDING | LINK_SEND_CANCELLING)) != 0 || (slot->flags & LINK_STARVED) != 0", SIM),
+    ("a reset behind bytes is not looked for", "7", LINK,
+     "bool is_end_due = completion->result > 0 && (slot->flags & LINK_HANGUP) != 0;", "bool is_end_due = false;", SIM),
+    ("an overflow is not counted", "8", "gateway/io/turn.c",
+     "io->stats.completion_overflows += is_overflow && !ring->is_overflow_known;", "", QUEUE),
+    ("a partial send counts as whole", "9", "gateway/worker/clients.c", "    conn_sent(conns, event->owner, event->bytes);",
+     "    conn_sent(conns, event->owner, event->bytes > 0 ? event->bytes + 1 : 0);", SIM),
+    ("two sends at once", "10", "gateway/worker/clients.c",
+     "        clients->pieces_sent++;\n",
+     "        clients->pieces_sent++;\n        struct io_handle twice = {.slot = id & 0xffffff, .generation = "
+     "link_slot_at(&clients->link, id)->generation, .ring = (uint8_t)(id >> 24)};\n"
+     "        io_send(clients->link.io, twice, pieces[0]);\n", SIM),
+    ("a sleeper is not rung", "11", BUS, "            io_doorbell_ring(endpoint->doorbell);", "            (void)endpoint;", SIM),
+    ("a doorbell wakes nobody", "11", "gateway/io/doorbell.c", "    uint64_t one = 1;\n    // Fails",
+     "    return;\n    uint64_t one = 1;\n    // Fails", DOORBELL + " no_ring_is_lost_with_three_rings"),
+    ("any thread may turn", "12", "gateway/io/submit.c", "pthread_self() != io->owner", "false", QUEUE),
+    ("a full queue is overwritten", "13", "gateway/io/submit.c",
+     "bool has_room = queue->ring_entries - ring_pending(ring) >= count;", "bool has_room = count > 0;", QUEUE),
+    ("a signal is an error", "14", "gateway/io/submit.c", "        case -EINTR:\n        case -ETIME:", "        case -ETIME:", QUEUE),
+    ("more slots than there are files", "15", "gateway/io/open.c", "options_clamp(options, files.rlim_cur)",
+     "options_clamp(options, UINT64_MAX)", RING),
+    ("a listener is closed with accepts armed", "17", "gateway/worker/worker_pressure.c",
+     "worker->stream.is_draining && link_is_accept_quiet(link)", "worker->stream.is_draining", SIM),
+    ("descriptors live on in a child", "18", "gateway/io/doorbell.c", "EFD_CLOEXEC | EFD_NONBLOCK", "EFD_NONBLOCK", RING),
+    ("a ring may take the whole turn", "19", "gateway/io/turn.c",
+     "ring->taken_count < COMPLETIONS_TURN_MAX && ring_ready", "ring_ready", QUEUE),
+    ("an event while it does not read is lost", "25", LINK, "    slot->flags |= LINK_READABLE_SEEN;\n    if (completion->result > 0 &&",
+     "    if (completion->result > 0 &&", SIM),
+]
