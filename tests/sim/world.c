@@ -115,7 +115,8 @@ static void edges_check(struct thread *thread) {
     struct clients *clients = &sim->workers[thread->index]->clients;
     for (uint32_t i = 1; i <= clients->index_peak; i++) {
         const struct conn *conn = conn_at(&clients->conns, i);
-        if (conn->state == CONN_FREE || !conn_may_read(&clients->conns, i)) {
+        bool waits = (clients->bits[i] & CLIENTS_WAITS) != 0; // for lent memory: its turn comes
+        if (conn->state == CONN_FREE || waits || !conn_may_read(&clients->conns, i)) {
             continue;
         }
         link_id id = clients->links[i];
