@@ -95,8 +95,9 @@ struct link_event {
 };
 
 enum {
-    LINK_ACCEPTS = 16,    // armed per listener: enough that a storm finds one waiting (decision 1)
-    LINK_TURNS_MAX = 256, // remembered: a few of the first in a long queue may ask in vain
+    LINK_ACCEPTS = 16, // armed per listener: enough that a storm finds one waiting (decision 1)
+    LINK_RING_RETRY_MS = 1000, // descriptors and memory come back, and clients may wait for them
+    LINK_TURNS_MAX = 256,      // remembered: a few of the first in a long queue may ask in vain
 };
 
 struct link_accept {
@@ -127,7 +128,7 @@ struct link {
     uint32_t armed[RINGS_MAX]; // accepts: each may take a slot at any moment
     uint32_t used_total;
     uint32_t open_ring;   // where accepts are armed
-    bool is_ring_refused; // no more rings can be opened
+    uint64_t ring_due_ms; // a ring was refused: not asked for before; 0 = none was
     bool is_paused;       // no slot is free anywhere: clients wait in the backlog
     bool is_accept_held;  // by the owner: overload or drain
     struct link_listener listeners[LISTENERS_MAX];
@@ -183,6 +184,9 @@ void link_turn_begin(struct link *link, uint64_t now_ms);
 bool link_next(struct link *link, struct link_event *event);
 // Arms accepts, serves the starved: before io_turn.
 void link_turn_end(struct link *link);
+// How long the owner may sleep for the sake of clients that wait for a ring; UINT32_MAX: nobody
+// does.
+uint32_t link_wait_ms(const struct link *link);
 
 static inline struct link_slot *link_slot_at(const struct link *link, link_id id) {
     uint32_t ring = id >> LINK_RING_SHIFT;

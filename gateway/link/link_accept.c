@@ -58,17 +58,25 @@ static bool ring_choose(struct link *link) {
             return true;
         }
     }
-    if (link->is_ring_refused || count >= link->ring_max) {
+    if (link->now_ms < link->ring_due_ms || count >= link->ring_max) {
         return false;
     }
     int ring = io_ring_open(link->io);
     if (ring < 0) { // out of descriptors or memory: what is open serves on
-        link->is_ring_refused = true;
+        link->ring_due_ms = link->now_ms + LINK_RING_RETRY_MS;
         trace_add(link->trace, link->now_ms, TRACE_WORKER, 1, count, ring);
         return false;
     }
+    link->ring_due_ms = 0;
     link->open_ring = (uint32_t)ring;
     return true;
+}
+
+uint32_t link_wait_ms(const struct link *link) {
+    if (!link->is_paused || link->is_accept_held || link->ring_due_ms == 0) {
+        return UINT32_MAX;
+    }
+    return link->ring_due_ms > link->now_ms ? (uint32_t)(link->ring_due_ms - link->now_ms) : 0;
 }
 
 static void arm(struct link *link, uint32_t number, uint32_t at) {

@@ -120,6 +120,8 @@ static uint32_t wait_choose(struct worker *worker, uint64_t now_ms) {
         return 0;
     }
     uint32_t wait_ms = wheel_wait_ms(&worker->clients.conns.wheel, now_ms);
+    uint32_t ring_ms = link_wait_ms(&worker->clients.link);
+    wait_ms = wait_ms < ring_ms ? wait_ms : ring_ms;
     bool has_paused = worker->stream.paused_count > 0; // another thread's pressure ends unheard
     if (bus_has_backlog(&worker->bus) || has_paused || worker->is_stopping) {
         wait_ms = wait_ms < BACKLOG_WAIT_MS ? wait_ms : BACKLOG_WAIT_MS;

@@ -79,18 +79,25 @@ Test(accept, goes_on_where_a_slot_becomes_free) {
     link_test_close(test);
 }
 
-Test(accept, a_ring_that_cannot_be_opened_is_asked_for_once) {
+Test(accept, a_ring_that_cannot_be_opened_is_asked_for_again_in_a_second) {
     struct link_test *test = link_test_open();
     test->io.ring_max = 1;
     for (uint32_t i = 0; i < FAKE_SLOTS; i++) {
         link_test_accept(test, i);
     }
+    link_turn_begin(&test->link, 5000);
     link_turn_end(&test->link);
-    cr_assert(test->link.is_ring_refused);
     cr_assert(test->link.is_paused);
     test->io.ring_max = FAKE_RINGS;
+    link_turn_begin(&test->link, 5999);
     link_turn_end(&test->link);
     cr_assert_eq(test->io.ring_count, 1);
+    cr_assert_eq(link_wait_ms(&test->link), 1); // somebody may wait: no sleep for ever
+    link_turn_begin(&test->link, 6000);
+    link_turn_end(&test->link);
+    cr_assert_eq(test->io.ring_count, 2);
+    cr_assert(!test->link.is_paused);
+    cr_assert_eq(link_wait_ms(&test->link), UINT32_MAX);
     link_test_close(test);
 }
 
