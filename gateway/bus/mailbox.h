@@ -34,6 +34,7 @@ struct mailbox {
         uint32_t tail_seen;
         uint64_t byte_head;
         uint64_t byte_tail_seen;
+        uint64_t byte_floor; // every byte before it was read
     } owner;
     struct {
         alignas(64) _Atomic uint32_t head; // written by the sender (release)

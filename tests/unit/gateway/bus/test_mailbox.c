@@ -141,6 +141,37 @@ Test(mailbox, a_piece_does_not_wrap_and_the_gap_counts) {
     mailbox_close(mailbox);
 }
 
+// Whoever keeps up makes the sender use the first pages again and again, and only those.
+Test(mailbox, a_quiet_pair_touches_little_memory) {
+    struct mailbox *mailbox = mailbox_open();
+    for (uint64_t number = 0; number < 3 * (MAILBOX_BYTES / 1000); number++) {
+        cr_assert(put(mailbox, number, 10, 990));
+        take(mailbox, number, 1000);
+    }
+    for (uint32_t at = (64 << 10) + 1000; at < MAILBOX_BYTES; at++) {
+        expect(mailbox->bytes[at] == 0, "byte %u was used", at);
+    }
+    mailbox_close(mailbox);
+}
+
+// After it went on at the beginning it has all the room there is, also while nobody reads.
+Test(mailbox, a_restarted_ring_is_an_empty_one) {
+    struct mailbox *mailbox = mailbox_open();
+    enum { PIECE = MAILBOX_PIECE_BYTES_MAX, COUNT = MAILBOX_BYTES / PIECE };
+    cr_assert(put(mailbox, 0, 0, 1000));
+    take(mailbox, 0, 1000);
+    for (uint64_t number = 1; number <= COUNT; number++) {
+        cr_assert(put(mailbox, number, 0, PIECE), "piece %lu", (unsigned long)number);
+    }
+    cr_assert_not(put(mailbox, 99, 0, 1));
+    cr_assert(put(mailbox, 100, 0, 0)); // an entry without bytes finds room
+    for (uint64_t number = 1; number <= COUNT; number++) {
+        take(mailbox, number, PIECE);
+    }
+    take(mailbox, 100, 0);
+    mailbox_close(mailbox);
+}
+
 Test(mailbox, a_piece_over_the_bound_is_our_mistake, .signal = SIGABRT) {
     struct mailbox *mailbox = mailbox_open();
     static uint8_t bytes[MAILBOX_PIECE_BYTES_MAX + 1];
