@@ -34,6 +34,7 @@ enum {
         16, // fan-outs put off per turn because a subscriber's sends must go out first
 
     // Connections
+    PING_GROUP = 64, // neighbours that are pinged together: some pages of each kernel object
     CONNECTIONS_MAX = 1 << 24, // per worker: 24 bits of index in a handle
     LISTENERS_MAX = 16,
     ROUTES_MAX = 1024,

@@ -12,10 +12,11 @@ Test(keepalive, a_pong_in_time_gives_the_round_trip) {
         cr_assert_eq(conn_round_trip_us(conn_test_conn(owner->test)), 12345);
         cr_assert_eq(owner->test->round_trip.count, 1);
         cr_assert_eq(owner->test->counters.values[COUNTER_pongs_received], 1);
-        conn_test_wait(owner->test, 25000 - TICK); // from now on exactly the interval
+        // From now on exactly the interval, from ping to ping.
+        conn_test_wait(owner->test, 25000 - 12 - 2 * TICK);
         owner_pump(owner);
         cr_assert_eq(owner->test->sent_bytes, 0);
-        conn_test_wait(owner->test, 2 * TICK);
+        conn_test_wait(owner->test, 3 * TICK);
         owner_pump(owner);
         cr_assert_eq(owner->test->sent_bytes, 10);
         cr_assert_eq(owner->test->counters.values[COUNTER_pings_sent], 2);
@@ -150,29 +151,77 @@ Test(keepalive, bytes_of_a_large_message_are_a_sign_of_life) {
     owner_close(owner);
 }
 
-Test(keepalive, first_pings_are_spread_over_half_the_interval) {
+// Opens a group and some of the next at once and waits for everybody's first ping. Returns when the
+// first group was pinged: within two ticks, all of it.
+static uint32_t group_pinged_ms(uint64_t seed) {
     struct owner *owner = open_at(0, keepalive);
     struct conn_test *test = owner->test;
+    test->conns.jitter_seed = seed;
     for (int i = 1; i < CONN_TEST_CONNS; i++) {
         conn_test_accept(test);
         conn_test_upgrade(test);
     }
-    uint32_t in_quarter[4] = {0};
-    uint64_t before = 0;
-    for (uint32_t ms = 0; ms < 25000 + TICK; ms += TICK) {
+    uint32_t first_ms = 0;
+    uint32_t last_ms = 0;
+    for (uint32_t ms = 0; ms <= 25000 + TICK; ms += TICK) {
         conn_test_wait(test, TICK);
-        uint64_t now = test->counters.values[COUNTER_pings_sent];
-        uint32_t quarter = ms < 12500 ? 0 : (ms - 12500) / 3150;
-        in_quarter[quarter] += (uint32_t)(now - before);
-        expect(ms >= 12500 - 2 * TICK || now == 0, "a ping after %u ms", ms);
-        before = now;
+        uint32_t pinged = 0;
+        for (uint32_t index = 1; index < PING_GROUP; index++) {
+            pinged += conn_has(conn_at(&test->conns, index), CONN_HAS_PINGED);
+        }
+        first_ms = first_ms == 0 && pinged > 0 ? ms : first_ms;
+        last_ms = last_ms == 0 && pinged == PING_GROUP - 1 ? ms : last_ms;
     }
-    cr_assert_eq(before, CONN_TEST_CONNS);
-    for (int i = 0; i < 4; i++) {
-        expect(in_quarter[i] >= CONN_TEST_CONNS / 16, "%u in quarter %d", in_quarter[i], i);
-    }
+    expect(last_ms != 0 && last_ms - first_ms <= TICK, "pinged from %u to %u ms", first_ms,
+           last_ms);
+    expect(first_ms >= 12500 - 2 * TICK, "a ping after %u ms", first_ms);
+    cr_assert_eq(test->counters.values[COUNTER_pings_sent], CONN_TEST_CONNS);
     conn_test_close(test);
     free(owner);
+    return first_ms;
+}
+
+Test(keepalive, neighbours_are_pinged_together_and_groups_spread_over_half_the_interval) {
+    enum { GROUPS = 64 };
+    uint32_t in_quarter[4] = {0};
+    for (uint64_t seed = 0; seed < GROUPS; seed++) {
+        uint32_t ms = group_pinged_ms(seed * 0x9e3779b97f4a7c15u);
+        in_quarter[ms < 12500 ? 0 : (ms - 12500) / 3150]++;
+    }
+    for (int i = 0; i < 4; i++) {
+        expect(in_quarter[i] >= GROUPS / 16, "%u in quarter %d", in_quarter[i], i);
+    }
+}
+
+static bool is_asked(const struct conn_test *test, uint32_t index) {
+    return conn_has(conn_at(&test->conns, index), CONN_PING_OUT);
+}
+
+// Whatever their round trips are, the members of a group stay together.
+Test(keepalive, neighbours_stay_together) {
+    struct owner *owner = open_at(0, keepalive);
+    struct conn_test *test = owner->test;
+    conn_test_accept(test);
+    conn_test_upgrade(test);
+    for (uint32_t round = 0; round < 4; round++) {
+        for (uint32_t ms = 0; !is_asked(test, 1) && !is_asked(test, 2); ms += TICK) {
+            conn_test_wait(test, TICK);
+            expect(ms <= 25000 + TICK, "not asked in round %u", round);
+        }
+        conn_test_wait(test, TICK);
+        expect(is_asked(test, 1) && is_asked(test, 2), "round %u", round);
+        for (test->index = 1; test->index <= 2; test->index++) {
+            conn_test_send(test);
+            conn_test_wait(test, test->index * 300);
+            receive_frame(owner, 0x8a, "", 0); // after 300 and 900 ms
+        }
+        for (uint32_t ms = 0; is_asked(test, 1) || is_asked(test, 2); ms += TICK) {
+            conn_test_wait(test, TICK);
+            expect(ms <= 10000 + TICK, "%u is still asked", is_asked(test, 1) ? 1 : 2);
+        }
+    }
+    test->index = 1;
+    owner_close(owner);
 }
 
 Test(keepalive, a_paused_connection_is_not_asked_and_then_given_its_time) {
