@@ -34,6 +34,8 @@ enum {
         16, // fan-outs put off per turn because a subscriber's sends must go out first
 
     // Connections
+    GATHER_BYTES_MAX = 256 << 10, // of one send, unless its first message is larger: a slow socket
+                                  // is not given megabytes that a policy could still drop
     PING_GROUP = 64, // neighbours that are pinged together: some pages of each kernel object
     CONNECTIONS_MAX = 1 << 24, // per worker: 24 bits of index in a handle
     LISTENERS_MAX = 16,

@@ -8,10 +8,6 @@
 
 #include "core/base/pure.h"
 
-enum {
-    GATHER_BYTES_MAX = 256 << 10
-}; // of one send: a slow socket is not given megabytes that a policy could still drop
-
 // Makes room by leaving out what is no longer flagged (released connections). Every live index is
 // listed once.
 static void touched_compact(struct conns *conns) {

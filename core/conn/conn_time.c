@@ -95,6 +95,14 @@ static bool is_being_read(const struct conns *conns, const struct conn *conn) {
            conn_settings_of(conns, conn)->stall_ms != 0;
 }
 
+// A large message is one send, whose progress nobody sees before its end: it may take as long for
+// every GATHER_BYTES_MAX, as if it were sent in such pieces.
+static uint32_t stall_due(const struct conns *conns, const struct conn *conn) {
+    uint64_t pieces = 1 + outbox_flight_bytes(&conns->outboxes, &conn->outbox) / GATHER_BYTES_MAX;
+    uint64_t wait_ms = pieces * conn_settings_of(conns, conn)->stall_ms;
+    return conn->send_ms + (uint32_t)(wait_ms < INT32_MAX / 2 ? wait_ms : INT32_MAX / 2);
+}
+
 // INT32_MAX: nothing to wait for.
 static int32_t deadline(const struct conns *conns, uint32_t index) {
     const struct conn *conn = conn_at(conns, index);
@@ -129,7 +137,7 @@ static int32_t deadline(const struct conns *conns, uint32_t index) {
         break;
     }
     if (conn_has(conn, CONN_SENDING) && settings->stall_ms != 0) {
-        earliest(conns, &best, conn->send_ms + settings->stall_ms);
+        earliest(conns, &best, stall_due(conns, conn));
     }
     if (conn_has(conn, CONN_DRAINING) && conn->state <= CONN_OPEN) {
         earliest(conns, &best, drain_due(conns, index));
@@ -261,7 +269,7 @@ void conn_on_time(struct conns *conns, uint32_t index) {
     check(conn->state != CONN_FREE);
     const struct conn_settings *settings = conn_settings_of(conns, conn);
     bool is_stalled = conn_has(conn, CONN_SENDING) && settings->stall_ms != 0 &&
-                      until(conns, conn->send_ms + settings->stall_ms) <= 0;
+                      until(conns, stall_due(conns, conn)) <= 0;
     if (is_stalled) {
         conn_kill(conns, index, FAULT_send_stalled);
     } else if (conn_has(conn, CONN_DRAINING) && conn->state <= CONN_OPEN &&

@@ -131,6 +131,17 @@ uint32_t outbox_gather(struct outboxes *outboxes, struct outbox *outbox, struct 
     return count;
 }
 
+uint64_t outbox_flight_bytes(const struct outboxes *outboxes, const struct outbox *outbox) {
+    uint64_t bytes = 0;
+    uint32_t index = outbox->first;
+    for (uint32_t i = 0; i < outbox->flight_count; i++) {
+        const struct outbox_entry *entry = entry_at(outboxes, index);
+        bytes += entry_bytes(outboxes, entry);
+        index = entry->next;
+    }
+    return bytes;
+}
+
 uint32_t outbox_sent(struct outboxes *outboxes, struct outbox *outbox, uint64_t sent_bytes) {
     uint32_t message_count = 0;
     uint32_t flight_count = outbox->flight_count;

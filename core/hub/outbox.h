@@ -69,6 +69,8 @@ bool outbox_put(struct outboxes *outboxes, struct outbox *outbox, uint32_t paylo
 // outbox_sent or outbox_drop of what is in flight.
 uint32_t outbox_gather(struct outboxes *outboxes, struct outbox *outbox, struct span *pieces,
                        uint32_t piece_max, uint64_t bytes_max);
+// Wire bytes of what is in flight.
+uint64_t outbox_flight_bytes(const struct outboxes *outboxes, const struct outbox *outbox);
 // The send of what is in flight ended with `sent_bytes` on the wire: gives those entries back; a
 // remainder waits again, first, unchanged. Returns the number of messages (kind MESSAGE) completed.
 uint32_t outbox_sent(struct outboxes *outboxes, struct outbox *outbox, uint64_t sent_bytes);

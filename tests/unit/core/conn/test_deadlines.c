@@ -253,6 +253,33 @@ Test(deadlines, a_send_that_does_not_move_is_a_stall) {
     }
 }
 
+// One that takes 256 KiB in `stall` gets a large message whole, however long that lasts.
+Test(deadlines, a_large_message_may_take_as_long_for_every_piece) {
+    static const struct {
+        uint32_t wire_bytes, wait_ms;
+    } cases[] = {{GATHER_BYTES_MAX - 1, 30000},
+                 {GATHER_BYTES_MAX, 60000},
+                 {GATHER_BYTES_MAX + 1, 60000},
+                 {4 * GATHER_BYTES_MAX, 150000}};
+    for (uint32_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct owner *owner = open_at(0, (struct conn_settings){.stall_ms = 30000});
+        struct conns *conns = &owner->test->conns;
+        uint8_t *data;
+        uint32_t bytes = cases[i].wire_bytes - 10; // the head of a large frame
+        uint32_t payload = payload_reserve(&owner->test->arena, WS_BINARY, bytes, &data);
+        cr_assert_neq(payload, 0);
+        memset(data, 'x', bytes);
+        cr_assert_eq(conn_send(conns, owner->test->index, payload, 0), CONN_SENT_QUEUED);
+        payload_drop(&owner->test->arena, payload);
+        struct span pieces[SEND_PIECES_MAX];
+        cr_assert_eq(conn_gather(conns, owner->test->index, pieces), 1);
+        cr_assert_eq(pieces[0].length, cases[i].wire_bytes);
+        wait_past(owner, cases[i].wait_ms, CONN_OPEN);
+        expect_fault(owner->test, FAULT_send_stalled);
+        owner_close(owner);
+    }
+}
+
 Test(deadlines, sends_that_end_are_no_stall) {
     struct owner *owner = open_at(0, (struct conn_settings){.stall_ms = 30000});
     for (int i = 0; i < 5; i++) {

@@ -48,7 +48,7 @@ static struct admin_test *test_open(void) {
 static void ask(struct admin_test *test, const char *text) {
     struct conns *conns = &test->clients.conns;
     test->conn = conn_open(conns);
-    static uint8_t bytes[256]; // house: allow style: a test is a process of its own
+    static uint8_t bytes[256];
     size_t length = strlen(text);
     memcpy(bytes, text, length);
     struct span_mut rest = {.data = bytes, .length = (uint32_t)length};

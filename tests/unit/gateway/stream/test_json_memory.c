@@ -117,7 +117,7 @@ Test(json_memory, random_documents_and_broken_ones_take_no_more_either) {
 
 Test(json_memory, a_document_that_does_not_fit_is_short_and_not_malformed) {
     struct conn_test *test = arena_open();
-    static char text[5002]; // house: allow style: a test is a process of its own
+    static char text[5002];
     memset(text, 'x', sizeof text);
     text[0] = text[sizeof text - 1] = '"';
     struct span span = span_make(text, sizeof text);
