@@ -148,6 +148,7 @@ static void liar_lie(struct client *client) {
     client->wanted = lie->code;
     client_put(client, lie->bytes, lie->length);
     uint32_t more = client_below(client, 3) == 0 ? client_below(client, 3000) : 0;
+    client->left = more;
     for (uint32_t i = 0; i < more; i++) { // junk behind the lie
         uint8_t byte = (uint8_t)client_below(client, 256);
         client_put(client, &byte, 1);
@@ -163,7 +164,10 @@ static void liar_event(struct client *client, const struct decoder_event *event)
     } else if (event->kind == DECODER_CLOSE && client->wanted != 0) {
         // A length in eight bytes is also larger than a small limit, whichever is seen first.
         bool is_large = (uint8_t)frame_lies[client->lie].bytes[1] == 0xff && event->status == 1009;
-        if (event->status != client->wanted && !is_independent(event) && !is_large) {
+        // An envelope that there was no memory to look at is answered, and the junk behind it not.
+        bool is_envelope = strstr(frame_lies[client->lie].path, "envelope") != NULL;
+        bool is_junk = is_envelope && client->left > 0 && event->status == 1002;
+        if (event->status != client->wanted && !is_independent(event) && !is_large && !is_junk) {
             sim_fail(client->sim, "L3", "lie %u was answered with %u instead of %u", client->lie,
                      event->status, client->wanted);
         }
