@@ -149,7 +149,9 @@ static uint64_t due_of(const struct laws *laws, const struct conns *conns, const
     uint64_t phase_ms = conns->now_ms - (uint32_t)(conns->now_ms - conn->phase_ms);
     if (conn_has(conn, CONN_SENDING) && settings->stall_ms != 0 && conn->state != CONN_ENDED &&
         conn->state >= CONN_CLOSING) {
-        return send_ms + settings->stall_ms;
+        // As long for every 256 KiB of what is in flight.
+        uint64_t pieces = 1 + outbox_flight_bytes(&conns->outboxes, &conn->outbox) / (256 << 10);
+        return send_ms + pieces * settings->stall_ms;
     }
     switch (conn->state) {
     case CONN_HEAD:
