@@ -48,6 +48,7 @@ static struct admin_test *test_open(void) {
 static void ask(struct admin_test *test, const char *text) {
     struct conns *conns = &test->clients.conns;
     test->conn = conn_open(conns);
+    test->base->opened++; // they count together
     static uint8_t bytes[256];
     size_t length = strlen(text);
     memcpy(bytes, text, length);
@@ -72,6 +73,8 @@ static void expect_nothing_left(struct admin_test *test) {
     conn_release(&test->clients.conns, test->conn);
     cr_assert_eq(test->clients.conns.pool.used, 0u);
     admin_close(&test->admin);
+    conn_test_close(test->base);
+    free(test);
 }
 
 Test(answers, one_for_a_connection_that_has_just_failed_is_thrown_away) {

@@ -59,9 +59,14 @@ static inline void pool_make(struct pool *pool, uint32_t element_bytes) {
               conn_test_reserve(pool_book_bytes(element_bytes, NAMES)));
 }
 
+// Every site of this test's process: they outlive what a test looks at.
+static struct site *sites[8];
+static uint32_t site_count;
+
 static inline struct site *site_make(const char *routes) {
     struct site *site = calloc(1, sizeof *site);
-    cr_assert_not_null(site);
+    cr_assert(site != NULL && site_count < sizeof sites / sizeof sites[0]);
+    sites[site_count++] = site;
     site->config = routes_open(routes);
     site->routes = route_table_open(site->config);
     site->route_open = calloc(site->config->route_count, sizeof *site->route_open);
@@ -228,6 +233,16 @@ static const struct bus_event *call_query(struct rig *rig, enum call_kind kind,
     return call(rig, kind, WORDS(0, 0, code), span_make(query, sizeof *query));
 }
 
+static inline void sites_free(void) {
+    while (site_count > 0) {
+        struct site *site = sites[--site_count];
+        route_table_close(&site->routes);
+        config_close(&site->config);
+        free(site->route_open);
+        free(site);
+    }
+}
+
 static inline void rig_close(struct rig *rig) {
     struct conns *conns = &rig->worker.clients.conns;
     cr_assert_not(answer_next(rig, CALL_KIND_COUNT), "an answer too many");
@@ -246,4 +261,5 @@ static inline void rig_close(struct rig *rig) {
     cr_assert_eq(rig->worker.homes.used, 0);
     log_close(&rig->worker.log);
     free(rig);
+    sites_free();
 }
