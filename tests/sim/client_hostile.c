@@ -61,8 +61,18 @@ static void slow_connected(struct client *client) {
     as(client->acts)->on_connected(client);
 }
 
+enum stopped_verb { STOPPED_LISTENS, STOPPED_ASKS };
+
 static void stopped_connected(struct client *client) {
-    as(CLIENT_listener)->on_connected(client);
+    client->verb = client_below(client, 4) == 0 ? STOPPED_ASKS : STOPPED_LISTENS;
+    if (client->verb == STOPPED_LISTENS) {
+        as(CLIENT_listener)->on_connected(client);
+        return;
+    }
+    client->reads = false; // a page that it does not read
+    client_request(client, &(struct decoder_request){.is_head = false});
+    client_text(client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    client_tick_in(client, client_pause_us(client, 100, 60000));
 }
 
 static void trickle_connected(struct client *client) {
@@ -74,6 +84,13 @@ static void echo_tick(struct client *client) {
 }
 
 static void stopped_event(struct client *client, const struct decoder_event *event) {
+    if (client->verb == STOPPED_ASKS) {
+        bool is_over = event->kind == DECODER_RESPONSE && !event->is_last;
+        if (is_over) {
+            client_over(client);
+        }
+        return;
+    }
     as(CLIENT_listener)->on_event(client, event);
     if (event->kind == DECODER_UPGRADED) {
         client->reads = false;

@@ -291,8 +291,10 @@ void client_calm(struct client *client) {
     }
     // Those that harm go away; honest ones read on, at full speed. Some that answer or read
     // nothing stay: they are in nobody's way.
-    bool is_left = client->phase == CLIENT_OPEN &&
-                   (client->kind == CLIENT_mute || client->kind == CLIENT_stopped);
+    bool is_stopped =
+        client->kind == CLIENT_stopped &&
+        (client->phase == CLIENT_OPEN || (client->phase == CLIENT_ASKING && !client->reads));
+    bool is_left = is_stopped || (client->phase == CLIENT_OPEN && client->kind == CLIENT_mute);
     if (is_left && client_below(client, 2) == 0) {
         client->reads = client->kind != CLIENT_stopped;
         return;

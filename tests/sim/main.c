@@ -7,13 +7,14 @@
 // --stop: ends at the first that breaks a law. --twice: each seed runs twice, and both must have
 // the same hash (L10). --cover: what happened, how often. --never: the file says of what never
 // happened why; without a reason it is a failure. Prints one line for a single seed, one for each
-// seed that broke a law, the report of the first of these, and at last `N seeds, M violations, E
-// events/s`. Exit status 1 if anything failed.
+// seed that broke a law, every PROGRESS_S how far the seeds are, the report of the first that broke
+// one, and at last `N seeds, M violations, E events/s`. Exit status 1 if anything failed.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,7 +26,9 @@
 #include "tests/sim/sim_io.h"
 
 enum {
-    SEED_SECONDS_MAX = 60,
+    SEED_SECONDS_MAX = 60, // of processor time
+    PROGRESS_S = 10,
+    LOOK_US = 20000, // at whether the jobs have ended
     STEPS = 5000,
     JOBS_MAX = 64,
     REASONS_MAX = 1 << 16,
@@ -41,6 +44,7 @@ struct arguments {
 
 struct job { // runs every so many-th seed; in memory that is shared with its processes
     uint64_t violations, steps, first; // the first seed that broke a law
+    uint64_t done;                     // seeds
     uint64_t hash;                     // of the newest seed
     bool is_good;                      // same
     uint64_t cover[SIM_COVER_MAX];
@@ -58,20 +62,21 @@ static void on_fatal(int number) {
         (void)fprintf(stderr, "VIOLATION seed %llu step %llu law %s\n",
                       (unsigned long long)sim_world->options.seed,
                       (unsigned long long)sim_world->step,
-                      number == SIGALRM ? "liveness: a turn does not end" : "check");
+                      number == SIGPROF ? "liveness: a turn does not end" : "check");
     }
     _exit(4);
 }
 
 static void seed_run(const struct sim_options *options, struct job *job, size_t shift) {
-    static const int fatal[] = {SIGABRT, SIGALRM, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+    static const int fatal[] = {SIGABRT, SIGPROF, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
     for (uint32_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++) {
         void (*before)(int) = signal(fatal[i], on_fatal);
         if (before != SIG_DFL) { // a sanitizer's, which says more
             (void)signal(fatal[i], before);
         }
     }
-    (void)alarm(SEED_SECONDS_MAX);
+    struct itimerval limit = {.it_value = {.tv_sec = SEED_SECONDS_MAX}};
+    (void)setitimer(ITIMER_PROF, &limit, NULL); // a good value: it cannot fail
     // The second of two runs has everything at other addresses.
     void *moved = shift > 0 ? malloc(shift) : NULL;
     check(shift == 0 || (moved != NULL && shared_map(shift) != NULL));
@@ -126,6 +131,7 @@ static void job_run(const struct arguments *arguments, struct job *job, uint64_t
         if (!seed_check(arguments, &options, job)) {
             job->first = job->violations++ == 0 ? options.seed : job->first;
         }
+        job->done++;
     }
 }
 
@@ -189,6 +195,38 @@ static double now_s(void) {
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+static void progress_print(const struct arguments *arguments, const struct job *jobs, double s) {
+    uint64_t done = 0;
+    uint64_t violations = 0;
+    for (uint64_t i = 0; i < arguments->jobs; i++) {
+        done += jobs[i].done;
+        violations += jobs[i].violations;
+    }
+    printf("%4.0f s: %llu of %llu seeds, %llu violations so far\n", s, (unsigned long long)done,
+           (unsigned long long)arguments->count, (unsigned long long)violations);
+    (void)fflush(stdout);
+}
+
+// Waits for the children, one after the other; the others go on meanwhile.
+static void jobs_wait(const struct arguments *arguments, struct job *jobs, const pid_t *children) {
+    double begin_s = now_s();
+    double told_s = begin_s;
+    for (uint64_t i = 0; i < arguments->jobs;) {
+        int status = 0;
+        pid_t ended = waitpid(children[i], &status, WNOHANG);
+        check(ended == children[i] || ended == 0);
+        if (ended != 0) {
+            jobs[i++].violations += status != 0;
+            continue;
+        }
+        (void)usleep(LOOK_US); // shorter is no harm
+        if (now_s() - told_s >= PROGRESS_S) {
+            told_s = now_s();
+            progress_print(arguments, jobs, told_s - begin_s);
+        }
+    }
+}
+
 static void jobs_run(const struct arguments *arguments, struct job *jobs) {
     pid_t children[JOBS_MAX];
     (void)fflush(stdout);
@@ -201,12 +239,7 @@ static void jobs_run(const struct arguments *arguments, struct job *jobs) {
             _exit(0);
         }
     }
-    for (uint64_t i = 0; i < arguments->jobs; i++) {
-        int status = 0;
-        pid_t ended = waitpid(children[i], &status, 0);
-        check(ended == children[i]);
-        jobs[i].violations += status != 0;
-    }
+    jobs_wait(arguments, jobs, children);
 }
 
 // How many rows never happened and have no reason for it.
