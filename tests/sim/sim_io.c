@@ -11,41 +11,9 @@
 
 #include "core/base/check.h"
 
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(address, length) ((void)(address), (void)(length))
-#define ASAN_UNPOISON_MEMORY_REGION(address, length) ((void)(address), (void)(length))
-#endif
-
 struct sim *sim_world;
 
-enum { POISON = 0xdb, PORT_FIRST = 10000, SETTLE_US = 20 };
-
 // --- opening
-
-static uint32_t at_most(uint32_t value, uint32_t bound) {
-    return value < bound ? value : bound;
-}
-
-// Poisoned but while a receive fills it, and while it is lent.
-void buffer_open(struct ring *ring, uint32_t buffer, bool is_open) {
-    if (is_open) {
-        ASAN_UNPOISON_MEMORY_REGION(ring->buffers[buffer], RECEIVE_BUFFER_BYTES);
-    } else {
-        ASAN_POISON_MEMORY_REGION(ring->buffers[buffer], RECEIVE_BUFFER_BYTES);
-    }
-}
-
-static void buffers_add(struct ring *ring, uint32_t count) {
-    for (; ring->buffer_count < count; ring->buffer_count++) {
-        uint8_t *buffer = malloc(RECEIVE_BUFFER_BYTES);
-        check(buffer != NULL);
-        memset(buffer, POISON, RECEIVE_BUFFER_BYTES);
-        ring->buffers[ring->buffer_count] = buffer;
-        buffer_open(ring, ring->buffer_count, false);
-    }
-}
 
 static void ring_open(struct io *io) {
     struct ring *ring = calloc(1, sizeof *ring);
@@ -131,45 +99,6 @@ uint64_t io_ring_bytes(const struct io *io) {
     return bytes;
 }
 
-int io_listen(struct io *io, const struct io_listen_options *options) {
-    struct address address =
-        options->file > 0 ? net_listener_address(io->sim, options->file - 1) : options->address;
-    if (options->file == 0 && !options->is_shared && net_is_listening(io->sim, &address)) {
-        return -EADDRINUSE;
-    }
-    if (options->unix_path != NULL) { // its name is what stands for it
-        address = (struct address){.kind = ADDRESS_UNIX};
-        memcpy(address.ip, options->unix_path, at_most((uint32_t)strlen(options->unix_path), 16));
-    }
-    for (int i = 0; i < LISTENERS_MAX; i++) {
-        if (!io->listeners[i].is_open) {
-            if (address.kind == ADDRESS_IP && address.port == 0) {
-                address.port = (uint16_t)(PORT_FIRST + sim_below(io->sim, 10000));
-            }
-            io->listeners[i].address = address;
-            io->listeners[i].net =
-                net_listen(io->sim, &address, io, at_most(options->backlog, 4096));
-            io->listeners[i].is_open = true;
-            return i;
-        }
-    }
-    return -ENOSPC;
-}
-
-int io_listener_file(const struct io *io, int listener) {
-    return (int)io->listeners[listener].net + 1;
-}
-
-struct address io_listener_address(const struct io *io, int listener) {
-    return io->listeners[listener].address;
-}
-
-void io_listener_close(struct io *io, int listener) {
-    check(io->listeners[listener].is_open);
-    net_listener_close(io->sim, io->listeners[listener].net);
-    io->listeners[listener].is_open = false;
-}
-
 // --- preparing
 
 static void submit(struct io *io) {
@@ -194,7 +123,7 @@ static struct op *prepare(struct io *io, enum io_operation operation, struct io_
     }
     op->operation = (uint8_t)operation;
     op->handle = handle;
-    op->digest = op_digest(op);
+    memory_name(op);
     io->ops[io->op_count++] = op;
     return op;
 }
@@ -246,7 +175,7 @@ void io_sendmsg(struct io *io, struct io_handle handle, const struct span *piece
         check(pieces[i].length > 0);
         op->length += pieces[i].length;
     }
-    op->digest = op_digest(op);
+    memory_name(op);
 }
 
 void io_send(struct io *io, struct io_handle handle, struct span bytes) {
@@ -281,7 +210,7 @@ void io_write(struct io *io, int file, struct span bytes, uint32_t token) {
     op->pieces[0] = bytes;
     op->piece_count = 1;
     op->length = bytes.length;
-    op->digest = op_digest(op);
+    memory_name(op);
 }
 
 void io_peer_name(struct io *io, struct io_handle handle, struct io_peer *peer) {
@@ -396,10 +325,7 @@ static void finish(struct io *io, const struct pending *pending) {
     if (is_poll) {
         net_gateway_close(io->sim, op->connection);
     }
-    if (op_digest(op) != op->digest) {
-        sim_fail(io->sim, "L7", "memory of operation %u of slot %u was written to while in flight",
-                 op->operation, op->handle.slot);
-    }
+    memory_check(io, op);
     free(op);
 }
 
@@ -429,44 +355,6 @@ bool io_next(struct io *io, struct io_completion *completion) {
         }
     }
     return false;
-}
-
-// --- buffers
-
-struct span_mut io_buffer(const struct io *io, uint8_t ring, uint16_t buffer_id) {
-    if (io->rings[ring]->buffer_states[buffer_id] != BUFFER_LENT) {
-        sim_fail(io->sim, "L5", "buffer %u of ring %u is looked at and not lent", buffer_id, ring);
-    }
-    return (struct span_mut){.data = io->rings[ring]->buffers[buffer_id],
-                             .length = RECEIVE_BUFFER_BYTES};
-}
-
-void io_buffer_give(struct io *io, uint8_t ring, uint16_t buffer_id) {
-    if (io->rings[ring]->buffer_states[buffer_id] != BUFFER_LENT) {
-        sim_fail(io->sim, "L5", "buffer %u of ring %u is given back and not lent", buffer_id, ring);
-    }
-    io->rings[ring]->buffer_states[buffer_id] = BUFFER_FREE;
-    memset(io->rings[ring]->buffers[buffer_id], POISON, RECEIVE_BUFFER_BYTES);
-    buffer_open(io->rings[ring], buffer_id, false);
-}
-
-bool io_buffers_grow(struct io *io, uint8_t ring) {
-    uint32_t bound = at_most(io->options.buffers_max, SIM_BUFFERS_MAX);
-    uint32_t count = io->rings[ring]->buffer_count;
-    if (count * 2 > bound || sim_fault(io->sim, SIM_FAULT_buffers_no_growth)) {
-        return false;
-    }
-    buffers_add(io->rings[ring], count * 2);
-    return true;
-}
-
-int buffer_find(const struct ring *ring) {
-    for (uint32_t i = 0; i < ring->buffer_count; i++) {
-        if (ring->buffer_states[i] == BUFFER_FREE) {
-            return (int)i;
-        }
-    }
-    return -1;
 }
 
 // --- doorbell

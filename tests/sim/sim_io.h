@@ -1,4 +1,5 @@
-// The fake io: what its two files share, and what the world asks of it beside gateway/io/io.h.
+// The fake io: what its files share (the ring is sim_io.c and sim_io_run.c), and what the world
+// asks of it beside gateway/io/io.h.
 #pragma once
 #include "gateway/io/io.h"
 #include "tests/sim/net_gateway.h"
@@ -94,18 +95,22 @@ void sim_io_free(struct io *io); // after io_shut, when no event can name it any
 // world.c: the thread of this io has something to do.
 void sim_wake(struct sim *sim, struct io *io);
 
-void buffer_open(struct ring *ring, uint32_t buffer, bool is_open);
-int buffer_find(const struct ring *ring); // a free one, or -1
-// sim_io_run.c: what the kernel does
+static inline uint32_t at_most(uint32_t value, uint32_t bound) {
+    return value < bound ? value : bound;
+}
+
+// --- sim_memory.c
+void buffers_add(struct ring *ring, uint32_t count);                // until there are so many
+void buffer_open(struct ring *ring, uint32_t buffer, bool is_open); // not poisoned
+int buffer_find(const struct ring *ring);                           // a free one, or -1
+void memory_name(struct op *op); // what it names is the kernel's from now on
+void memory_check(const struct io *io, const struct op *op); // L7: as it was when it was named
+// --- sim_listen.c
+int slot_choose(struct io *io, const struct ring *ring); // a free one, or -1
+// --- sim_io_run.c: what the kernel does
 void op_execute(struct io *io, struct op *op);
 void op_end(struct io *io, struct op *op, int32_t result);
 void op_ghost(struct io *io, struct io_handle handle); // a late word of a life that is over
 void op_complete(struct io *io, struct op *op, struct io_completion completion);
 bool op_is_kind(const struct op *op, uint8_t operation);                   // IO_SEND: either send
 struct op *op_find(struct io *io, uint8_t operation, uint32_t connection); // submitted, or NULL
-// The receive's or send's memory is the kernel's: nobody else may have written to it.
-uint64_t op_digest(const struct op *op);
-// sim_io_in.c
-void op_poll_tell(struct io *io, struct op *op, int32_t bits);
-void op_receive(struct io *io, struct op *op);
-int slot_choose(struct io *io, const struct ring *ring); // a free one, or -1

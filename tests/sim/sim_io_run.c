@@ -8,25 +8,7 @@
 #include "core/base/check.h"
 #include "tests/sim/sim_io.h"
 
-enum { LATE_US = 20000, CANARY = 0xc5 };
-
-// FNV-1a over what an operation names, eight bytes at a time.
-uint64_t op_digest(const struct op *op) {
-    uint64_t hash = 14695981039346656037u;
-    for (uint32_t i = 0; i < op->piece_count; i++) {
-        const struct span piece = op->pieces[i];
-        uint32_t at = 0;
-        for (; at + 8 <= piece.length; at += 8) {
-            uint64_t word;
-            memcpy(&word, piece.data + at, sizeof word);
-            hash = (hash ^ word) * 1099511628211u;
-        }
-        for (; at < piece.length; at++) {
-            hash = (hash ^ piece.data[at]) * 1099511628211u;
-        }
-    }
-    return hash;
-}
+enum { LATE_US = 20000 };
 
 // --- completions
 
@@ -96,7 +78,7 @@ void op_ghost(struct io *io, struct io_handle handle) {
     struct op *ghost = calloc(1, sizeof *ghost);
     check(ghost != NULL);
     *ghost = (struct op){.operation = IO_POLL, .handle = handle};
-    ghost->digest = op_digest(ghost);
+    memory_name(ghost);
     struct io_completion completion = {.operation = IO_POLL,
                                        .ring = handle.ring,
                                        .generation = handle.generation,
@@ -134,10 +116,7 @@ struct op *op_find(struct io *io, uint8_t operation, uint32_t connection) {
 static bool send_step(struct io *io, struct op *op) {
     uint64_t offset = 0;
     int32_t result = 1;
-    if (op_digest(op) != op->digest) {
-        sim_fail(io->sim, "L7", "a send of slot %u was written to while in flight",
-                 op->handle.slot);
-    }
+    memory_check(io, op);
     for (uint32_t i = 0; i < op->piece_count && result > 0; i++) {
         const struct span piece = op->pieces[i];
         while (op->sent < offset + piece.length && result > 0) {
@@ -187,6 +166,92 @@ static void send(struct io *io, struct op *op) {
     if (!op->is_stuck) {
         (void)send_step(io, op);
     }
+}
+
+// --- polling and receiving
+
+static void poll_tell(struct io *io, struct op *op, int32_t bits) {
+    struct ring *ring = io->rings[op->handle.ring];
+    for (uint32_t i = 0; i < ring->pending_count; i++) {
+        struct io_completion *completion = &ring->pending[i].completion;
+        bool is_of_it = ring->pending[i].chain == op->chain && completion->more;
+        if (is_of_it && completion->result > 0 && bits > 0 && sim_below(io->sim, 2) == 0) {
+            completion->result |= bits; // one event for both
+            return;
+        }
+    }
+    if (sim_fault(io->sim, SIM_FAULT_poll_error)) {
+        op_end(io, op, -ENOMEM);
+        return;
+    }
+    bool ends = sim_fault(io->sim, SIM_FAULT_poll_ends);
+    op_complete(io, op, (struct io_completion){.result = bits, .more = !ends});
+}
+
+void sim_io_on_readable(struct sim *sim, struct io *io, uint32_t connection, uint32_t bits) {
+    (void)sim;
+    struct op *op = op_find(io, IO_POLL, connection);
+    if (op != NULL) {
+        poll_tell(io, op, (int32_t)bits);
+    }
+}
+
+static void on_event(struct sim *sim, void *context, uint64_t argument) {
+    struct io *io = context;
+    io->promised--;
+    if (!io->is_shut) {
+        sim_io_on_readable(sim, io, (uint32_t)argument, IO_POLL_IN);
+    }
+}
+
+static uint32_t receive_length(struct io *io, uint32_t there) {
+    if (there > 1 && sim_fault(io->sim, SIM_FAULT_receive_byte)) {
+        return 1;
+    }
+    bool is_short = there > 1 && sim_fault(io->sim, SIM_FAULT_receive_short);
+    return is_short ? 1 + sim_below(io->sim, there - 1) : UINT32_MAX;
+}
+
+static void receive(struct io *io, struct op *op) {
+    struct sim *sim = io->sim;
+    struct ring *ring = io->rings[op->handle.ring];
+    bool wants_buffer = op->memory.length == 0;
+    int buffer = wants_buffer ? buffer_find(ring) : -1;
+    if (wants_buffer && buffer < 0) {
+        op_end(io, op, -ENOBUFS);
+        return;
+    }
+    uint32_t there = net_gateway_arrived(sim, op->connection);
+    if (there > 0 && sim_fault(sim, SIM_FAULT_receive_again)) {
+        io->promised++;
+        sim_after(sim, sim_below(sim, 1000), on_event, io, op->connection);
+        op_end(io, op, -EAGAIN);
+        return;
+    }
+    struct span_mut target = op->memory;
+    if (wants_buffer) {
+        buffer_open(ring, (uint32_t)buffer, true);
+        target = (struct span_mut){.data = ring->buffers[buffer], .length = RECEIVE_BUFFER_BYTES};
+    }
+    uint32_t length = receive_length(io, there);
+    target.length = target.length < length ? target.length : length;
+    struct io_completion completion = {.result = net_gateway_receive(sim, op->connection, target)};
+    if (wants_buffer) {
+        completion.has_buffer =
+            completion.result > 0 || sim_fault(sim, SIM_FAULT_receive_empty_buffer);
+        completion.buffer_id = (uint16_t)buffer;
+        ring->buffer_states[buffer] = completion.has_buffer ? BUFFER_FILLED : BUFFER_FREE;
+        buffer_open(ring, (uint32_t)buffer, false);
+    } else if (completion.result > 0) { // what was received stays until it is taken
+        op->pieces[0] = span_make(target.data, (uint32_t)completion.result);
+        op->piece_count = 1;
+        memory_name(op);
+    }
+    uint32_t level = net_level(sim, op->connection);
+    bool has_more = (level & IO_POLL_IN) != 0 && (level & IO_POLL_ERROR) == 0; // no reset is told
+    completion.is_socket_ready =
+        completion.result > 0 && (has_more || sim_fault(sim, SIM_FAULT_receive_ready_lie));
+    op_complete(io, op, completion);
 }
 
 // --- cancelling and closing
@@ -318,13 +383,13 @@ void op_execute(struct io *io, struct op *op) {
             uint32_t level = net_level(io->sim, op->connection);
             bool is_spurious = level == 0 && sim_fault(io->sim, SIM_FAULT_poll_spurious);
             if (level != 0 || is_spurious) {
-                op_poll_tell(io, op, (int32_t)(is_spurious ? IO_POLL_IN : level));
+                poll_tell(io, op, (int32_t)(is_spurious ? IO_POLL_IN : level));
             }
         }
         return;
     case IO_RECEIVE:
         if (has_connection(io, op)) {
-            op_receive(io, op);
+            receive(io, op);
         }
         return;
     case IO_SEND:
