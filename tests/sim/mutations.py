@@ -55,6 +55,12 @@ MUTATIONS = [
      "io->stats.completion_overflows += is_overflow && !ring->is_overflow_known;", "", QUEUE),
     ("a partial send counts as whole", "9", "gateway/worker/clients.c", "    conn_sent(conns, event->owner, event->bytes);",
      "    conn_sent(conns, event->owner, event->bytes > 0 ? event->bytes + 1 : 0);", SIM),
+    ("a send's bytes stand where the next one's will", "9", "gateway/worker/clients.c",
+     "        link_send(&clients->link, id, pieces, stage_send(STAGE_PLAIN, pieces, count));\n",
+     "        static uint8_t place[1 << 20];\n        uint32_t at = 0;\n        for (uint32_t i = 0; i < count; i++) {\n"
+     "            __builtin_memcpy(place + at, pieces[i].data, pieces[i].length);\n            pieces[i].data = place + at;\n"
+     "            at += pieces[i].length;\n        }\n"
+     "        link_send(&clients->link, id, pieces, stage_send(STAGE_PLAIN, pieces, count));\n", SIM),
     ("two sends at once", "10", "gateway/worker/clients.c",
      "        clients->pieces_sent++;\n",
      "        clients->pieces_sent++;\n        struct io_handle twice = {.slot = id & 0xffffff, .generation = "
@@ -66,14 +72,30 @@ MUTATIONS = [
     ("any thread may turn", "12", "gateway/io/submit.c", "pthread_self() != io->owner", "false", QUEUE),
     ("a full queue is overwritten", "13", "gateway/io/submit.c",
      "bool has_room = queue->ring_entries - ring_pending(ring) >= count;", "bool has_room = count > 0;", QUEUE),
+    ("a message's room is made after it was taken", "13", "gateway/io/submit.c",
+     "is_full ? ring->uring.sq.ring_entries : 1;", "is_full ? ring->uring.sq.ring_entries : 0;", QUEUE),
     ("a signal is an error", "14", "gateway/io/submit.c", "        case -EINTR:\n        case -ETIME:", "        case -ETIME:", QUEUE),
     ("more slots than there are files", "15", "gateway/io/open.c", "options_clamp(options, files.rlim_cur)",
      "options_clamp(options, UINT64_MAX)", RING),
+    ("receive buffers are locked in memory", "16", "gateway/io/buffers.c", "MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0",
+     "MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0", RING + " without_privileges"),
     ("a listener is closed with accepts armed", "17", "gateway/worker/worker_pressure.c",
      "worker->stream.is_draining && link_is_accept_quiet(link)", "worker->stream.is_draining", SIM),
     ("descriptors live on in a child", "18", "gateway/io/doorbell.c", "EFD_CLOEXEC | EFD_NONBLOCK", "EFD_NONBLOCK", RING),
     ("a ring may take the whole turn", "19", "gateway/io/turn.c",
      "ring->taken_count < COMPLETIONS_TURN_MAX && ring_ready", "ring_ready", QUEUE),
+    ("receives go to the kernel's threads", "21", "gateway/io/prepare.c", "    entry->flags |= IOSQE_FIXED_FILE;",
+     "    entry->flags |= IOSQE_FIXED_FILE | (operation == IO_RECEIVE ? IOSQE_ASYNC : 0);", RING + " no_kernel_threads"),
     ("an event while it does not read is lost", "25", LINK, "    slot->flags |= LINK_READABLE_SEEN;\n    if (completion->result > 0 &&",
      "    if (completion->result > 0 &&", SIM),
+]
+
+# Pitfalls without a planted bug, and why.
+NOT_PLANTED = [
+    ("20", "pressure on the memory of all sockets is the kernel's state: what it does to us are slow sends and refused accepts, "
+           "which the menu has (send_slow, send_stuck, accept_memory)"),
+    ("22", "a guard against kernels without a feature breaks nothing on a kernel that has it"),
+    ("23", "a receive in more pieces than needed is only slower: bench/ watches it; that any pieces are right is receive_short"),
+    ("24", "ports of the load generator: bench/ has it, the gateway opens no connections of that kind"),
+    ("26", "how memory is measured: bench/ alone"),
 ]
