@@ -109,16 +109,16 @@ enum conn_send_result conn_offer(struct conns *conns, uint32_t index, uint32_t p
                                  uint32_t channel) {
     const struct conn *conn = conn_at(conns, index);
     const struct outbox *outbox = &conn->outbox;
-    uint64_t bytes = (uint64_t)outbox->queued_bytes + payload_at(conns->arena, payload)->wire_bytes;
-    bool is_over = outbox->queued_bytes != 0 && conn->state == CONN_OPEN &&
-                   bytes > conn_settings_of(conns, conn)->bounds.queue_bytes_max;
     struct outbox_bounds bounds = conn_settings_of(conns, conn)->bounds;
     if (!is_stuck(conns, outbox)) {
-        if (is_over) {
+        uint64_t bytes =
+            (uint64_t)outbox->queued_bytes + payload_at(conns->arena, payload)->wire_bytes;
+        if (conn->state == CONN_OPEN && outbox->queued_bytes != 0 &&
+            bytes > bounds.queue_bytes_max) {
             return CONN_SENT_LATER;
         }
-        bounds.policy =
-            OUTBOX_CLOSE; // it fits: nothing is conflated for a transport that takes all
+        // It fits: nothing is conflated for a transport that takes all.
+        bounds.policy = OUTBOX_CLOSE;
     }
     return send_bounded(conns, index, payload, channel, bounds);
 }

@@ -40,10 +40,10 @@ static void earliest(const struct conns *conns, int32_t *best, uint32_t due) {
 // The first ping comes after half to a whole interval, so that a crowd that came at once is asked
 // as a trickle. But neighbours are asked together, in the order they came: they came together, so
 // the kernel's objects of their sockets lie together too, and in random order each of a ping's
-// dozen first touches misses more (18,000 connections: 10.9 us of CPU for a ping, FIGURE in order).
-// So a ping comes at the last point of its group's own grid, an eighth of the interval wide, that
-// is not later than the interval allows; once there, whatever the round trip, exactly an interval
-// apart.
+// dozen first touches misses more (18,000 connections, server CPU for a ping in two rounds: 12.7
+// and 8.1 us at random, 8.2 and 6.4 in order). So a ping comes at the last point of its group's own
+// grid, an eighth of the interval wide, that is not later than the interval allows; once there,
+// whatever the round trip, exactly an interval apart.
 static uint32_t ping_due(const struct conns *conns, uint32_t index) {
     const struct conn *conn = conn_at(conns, index);
     uint32_t ping_ms = conn_settings_of(conns, conn)->ping_ms;

@@ -28,6 +28,14 @@ static bool is_binary(const struct client *client) {
     return ledger_is_binary(client->publisher - 1, client->sequence);
 }
 
+// It publishes to one of the first `channels`; `left` is how many requests follow the first.
+static void publisher_begin(struct client *client, uint32_t channels, uint32_t requests_max) {
+    client->channel = (uint8_t)client_below(client, channels);
+    client->publisher =
+        1 + ledger_publisher_add(&client->laws->ledger, (enum ledger_channel)client->channel);
+    client->left = client_below(client, requests_max);
+}
+
 static void published(struct client *client, bool is_done) {
     struct ledger *ledger = &client->laws->ledger;
     if (is_done) {
@@ -80,10 +88,7 @@ static void post_ask(struct client *client) {
 }
 
 void client_poster_connected(struct client *client) {
-    client->channel = (uint8_t)client_below(client, LEDGER_CONFLATE + 1);
-    client->publisher =
-        1 + ledger_publisher_add(&client->laws->ledger, (enum ledger_channel)client->channel);
-    client->left = client_below(client, 6);
+    publisher_begin(client, LEDGER_CONFLATE + 1, 6);
     post_ask(client);
 }
 
@@ -255,10 +260,7 @@ static void admin_ask(struct client *client) {
 }
 
 void client_admin_connected(struct client *client) {
-    client->channel = (uint8_t)client_below(client, LEDGER_CHANNEL_COUNT);
-    client->publisher =
-        1 + ledger_publisher_add(&client->laws->ledger, (enum ledger_channel)client->channel);
-    client->left = client_below(client, 8);
+    publisher_begin(client, LEDGER_CHANNEL_COUNT, 8);
     admin_ask(client);
 }
 
