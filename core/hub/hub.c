@@ -66,10 +66,20 @@ enum hub_join_result hub_join(struct hub *hub, struct span name, uint32_t subscr
                                                              .joined = channel->sequence,
                                                              .form = (uint8_t)form};
     subscription_link(hub, index, owner_head);
+    if (channel->subscriber_count == 0) {
+        channel->is_confirmed = false;
+    }
     channel->form_count[form]++;
     channel->subscriber_count++;
     hub->subscription_count++;
     return channel->subscriber_count == 1 ? HUB_JOINED_FIRST : HUB_JOINED;
+}
+
+void hub_confirm(struct hub *hub, struct span name, uint32_t owner_head) {
+    uint32_t channel = hub_channel_find(hub, name);
+    if (channel != 0 && subscription_find(hub, owner_head, channel) != 0) {
+        hub_channel_at(hub, channel)->is_confirmed = true;
+    }
 }
 
 enum hub_leave_result hub_leave(struct hub *hub, struct span name, uint32_t *owner_head) {

@@ -48,8 +48,9 @@ struct hub_channel { // 64 bytes, pooled
     uint32_t key;       // differs from any other channel's that had this index
     uint16_t job_count; // messages the fan-out in progress carries, 0 = none in progress
     uint8_t name_bytes;
-    uint8_t has_job; // in the list
-    uint32_t taken;  // of the fan-out in progress: what the subscription at the cursor has of it
+    uint8_t has_job : 1;      // in the list
+    uint8_t is_confirmed : 1; // hub_confirm, since somebody joined where nobody was
+    uint32_t taken; // of the fan-out in progress: what the subscription at the cursor has of it
 };
 
 enum {
@@ -97,6 +98,11 @@ enum hub_join_result { HUB_JOINED, HUB_JOINED_FIRST, HUB_ALREADY, HUB_REFUSED };
 // it was subscribed. REFUSED: a pool or the arena is exhausted; nothing changed.
 enum hub_join_result hub_join(struct hub *hub, struct span name, uint32_t subscriber,
                               enum hub_form form, uint32_t *owner_head);
+// The channel's home has counted that subscription: what it sends from here on is for those who are
+// subscribed here now. Before that a message on its way belongs to those who were here before and
+// have left: who came since would get it, and miss those that the home did not send between the
+// LEAVE and the JOIN. Without effect when the subscription is gone.
+void hub_confirm(struct hub *hub, struct span name, uint32_t owner_head);
 enum hub_leave_result { HUB_LEFT, HUB_LEFT_LAST, HUB_ABSENT };
 // Unsubscribes. LEFT_LAST: nobody here is subscribed any more (interest ends); the channel goes
 // when its waiting messages do. Safe in the middle of a fan-out.

@@ -402,6 +402,9 @@ static void on_deliver(struct stream *stream, struct bus_event *event) {
         return; // the last subscriber left while it was on its way
     }
     const struct hub_channel *hub_channel = hub_channel_at(stream->hub, channel);
+    if (!hub_channel->is_confirmed) {
+        return; // likewise, and the next one's home has not answered (hub_confirm)
+    }
     uint32_t payloads[HUB_FORM_COUNT] = {0};
     bool is_short = false;
     if (hub_channel->form_count[HUB_ENVELOPE] > 0) {
@@ -442,6 +445,9 @@ void stream_on_mail(struct stream *stream, struct bus_event *event) {
         return; // the connection that asked is gone
     }
     if (event->mail.kind == MAIL_JOINED) {
+        if (event->mail.words[1] != 0) {
+            hub_confirm(stream->hub, event->name, conn->subscriptions);
+        }
         stream_on_joined(stream, index, event);
     } else if (event->mail.kind == MAIL_RECEIPT) {
         stream_on_receipt(stream, index, event);

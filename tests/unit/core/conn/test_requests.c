@@ -50,7 +50,7 @@ Test(requests, many_in_one_piece_are_answered_in_order) {
     char log[256] = "";
     for (int i = 0; i < 10; i++) {
         snprintf(requests + strlen(requests), 100, "GET /%d HTTP/1.1\r\n" HOST "\r\n", i);
-        snprintf(log + strlen(log), 20, "request /%d\n", i);
+        snprintf(log + strlen(log), 24, "request /%d\n", i);
     }
     owner_receive_text(owner, requests);
     cr_assert_str_eq(owner->log, log);

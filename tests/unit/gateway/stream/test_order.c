@@ -127,6 +127,62 @@ Test(order, an_ask_that_was_kept_goes_with_its_connection) {
     stream_test_close(test); // nothing is left, here and at the home
 }
 
+// What the home does with it: m0 goes out for a, who has left by the time it comes; m1 meets
+// nobody; then b is counted, and gets m2. With m0 it would have a hole.
+Test(order, one_that_joins_when_the_last_has_left_gets_nothing_older_than_its_join) {
+    struct stream_test *test = two_workers();
+    struct stream_client a = client_open(test, UPGRADE("/me/a?envelope=json"));
+    struct stream_client b = client_open(test, UPGRADE("/me/b?envelope=json"));
+    struct stream_client publisher = client_open(test, UPGRADE("/me/c?envelope=json"));
+    char far = far_letter(test, "room.");
+    client_ask(test, a, "subscribe", far);
+    test->is_home_asleep = true;
+    for (uint32_t i = 0; i < 3; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "{\"publish\":\"room.%c\",\"data\":\"m%u\"}", far, i);
+        client_frame(test, publisher, 0x81, text);
+        if (i == 0) {
+            client_leave(test, a);
+        } else if (i == 1) {
+            client_ask(test, b, "subscribe", far);
+        }
+    }
+    test->is_home_asleep = false;
+    stream_test_settle(test);
+    const char *output = client_take(b);
+    cr_assert_not_null(strstr(output, SUBSCRIBED(0)));
+    cr_assert_null(strstr(output, "\"m0\""), "%s", output);
+    cr_assert_null(strstr(output, "\"m1\""), "%s", output);
+    cr_assert_not_null(strstr(output, "\"m2\""), "%s", output);
+    stream_test_close(test);
+}
+
+// The first one's JOIN confirms nothing for those who came after it had left.
+Test(order, an_answer_to_one_that_has_left_opens_no_channel_for_those_who_came_since) {
+    struct stream_test *test = two_workers();
+    struct stream_client a = client_open(test, UPGRADE("/me/a?envelope=json"));
+    struct stream_client b = client_open(test, UPGRADE("/me/b?envelope=json"));
+    char far = far_letter(test, "room.");
+    char name[16];
+    (void)snprintf(name, sizeof name, "room.%c", far);
+    test->is_home_asleep = true;
+    client_ask(test, a, "subscribe", far);
+    client_leave(test, a);
+    client_ask(test, b, "subscribe", far);
+    const struct hub_channel *channel =
+        hub_channel_at(&test->hub, hub_channel_find(&test->hub, span_text(name)));
+    struct bus_event event = {.name = span_text(name)};
+    event.mail =
+        (struct mail){.kind = MAIL_JOINED, .words = {(uint64_t)a.generation << 32 | a.index, 1}};
+    stream_on_mail(&test->stream, &event);
+    cr_assert_not(channel->is_confirmed);
+    test->is_home_asleep = false;
+    stream_test_settle(test);
+    cr_assert(channel->is_confirmed);
+    expect_messages(b, SUBSCRIBED(0));
+    stream_test_close(test);
+}
+
 Test(order, so_many_asks_may_be_out) {
     struct stream_test *test = two_workers();
     struct stream_client a = client_open(test, UPGRADE("/me/a?envelope=json"));
