@@ -103,6 +103,16 @@ enum {
     PONG_PENDING_MAX =
         16, // a burst of pings is answered ping by ping, a flood is not (RFC 6455 5.5.3)
 
+    // TLS
+    TLS_TEXT_BYTES_MAX = 16384, // plaintext of one record (RFC 8446 5.1)
+    TLS_TEXT_BYTES_MIN = 512,   // what max_fragment_length may ask for (RFC 6066 section 4)
+    TLS_KEY_RECORDS_MAX =
+        1 << 24, // sealed with one key, then KeyUpdate; AES-GCM bears 2^24.5 (RFC 8446 5.5)
+    TLS_OLD_RECORDS_MAX = 1 << 30, // TLS 1.2 cannot change keys: it ends, far below 2^32
+    TLS_UPDATES_MAX = 8,           // KeyUpdates of a peer within so many records:
+    TLS_UPDATE_WINDOW = 1000,      // each costs us 2.5 us and an answer
+    TLS_EMPTY_RECORDS_MAX = 32,    // in a row, without a byte for the application
+
     // Channels
     CHANNEL_NAME_BYTES_MAX = 255,
     CHANNELS_PER_CONNECTION_MAX = 4096,
@@ -123,4 +133,6 @@ enum {
 
 static_assert(HEADER_BYTES_MAX >= TARGET_BYTES_MAX, "a head holds its target");
 static_assert(SENDS_BUSY_MAX <= SENDS_IDLE_MAX && SENDS_IDLE_MAX <= 512, "decision 4");
+static_assert(TLS_TEXT_BYTES_MIN <= TLS_TEXT_BYTES_MAX, "a fragment fits a record");
+static_assert(TLS_UPDATE_WINDOW < UINT16_MAX && TLS_EMPTY_RECORDS_MAX < UINT8_MAX, "counters");
 static_assert(TIME_MS_MAX < INT32_MAX, "wrapping comparison of 32-bit times");
