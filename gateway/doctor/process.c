@@ -1,0 +1,204 @@
+// What a process may do: io_uring, descriptors, memory, CPUs.
+#include "gateway/doctor/checks.h"
+#include "gateway/doctor/tree.h"
+#include "gateway/io/io.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { KERNEL_MAJOR_MIN = 6, KERNEL_MINOR_MIN = 1 };
+
+static enum verdict look_kernel(const struct examination *examination, struct finding *finding) {
+    const struct machine *machine = &examination->machine;
+    finding_now(finding, "%s", machine->kernel[0] == 0 ? "unknown" : machine->kernel);
+    finding_wanted(finding, "%d.%d or newer", KERNEL_MAJOR_MIN, KERNEL_MINOR_MIN);
+    bool is_new =
+        machine->kernel_major > KERNEL_MAJOR_MIN ||
+        (machine->kernel_major == KERNEL_MAJOR_MIN && machine->kernel_minor >= KERNEL_MINOR_MIN);
+    return is_new ? VERDICT_PASS : VERDICT_FAIL;
+}
+
+static enum verdict look_ring(const struct examination *examination, struct finding *finding) {
+    if (!examination->probe.is_asked) {
+        return VERDICT_COUNT;
+    }
+    int error = examination->probe.ring_error;
+    finding_now(finding, "%s", error == 0 ? "a ring opens" : io_open_advice(error));
+    finding_wanted(finding, "a ring opens");
+    return error == 0 ? VERDICT_PASS : VERDICT_FAIL;
+}
+
+static enum verdict look_disabled(const struct examination *examination, struct finding *finding) {
+    uint64_t value = 0; // a kernel without the setting disables nothing
+    bool is_there =
+        tree_number(examination->source.root, "proc/sys/kernel/io_uring_disabled", 0, &value);
+    finding_now(finding, is_there ? "%" PRIu64 : "not there", value);
+    finding_wanted(finding, "0, or 1 and the service in kernel.io_uring_group");
+    if (value == 0) {
+        return VERDICT_PASS;
+    }
+    // 1 leaves it to privileged processes and to one group: a ring that opened here says little
+    // about the service's user.
+    bool has_ring = examination->probe.is_asked && examination->probe.ring_error == 0;
+    return value == 1 && has_ring ? VERDICT_WARN : VERDICT_FAIL;
+}
+
+static enum verdict look_seccomp(const struct examination *examination, struct finding *finding) {
+    uint32_t mode = examination->machine.seccomp;
+    finding_now(finding, mode == 0 ? "no filter" : "mode %" PRIu32, mode);
+    finding_wanted(finding, "none, or one that allows io_uring");
+    // A filter cannot be read, only tried.
+    if (mode == 0 || (examination->probe.is_asked && examination->probe.ring_error == 0)) {
+        return VERDICT_PASS;
+    }
+    return examination->probe.is_asked ? VERDICT_FAIL : VERDICT_WARN;
+}
+
+static enum verdict look_peer_name(const struct examination *examination, struct finding *finding) {
+    if (!examination->probe.is_asked || examination->probe.ring_error != 0) {
+        return VERDICT_COUNT;
+    }
+    bool has = examination->probe.has_peer_name;
+    finding_now(finding, has ? "there" : "not there: the fallback serves");
+    finding_wanted(finding, "socket options on the ring (Linux 6.7)");
+    return has ? VERDICT_PASS : VERDICT_WARN;
+}
+
+static enum verdict look_files(const struct examination *examination, struct finding *finding) {
+    const struct machine *machine = &examination->machine;
+    uint64_t wanted =
+        capacity_files_wanted(examination->config, examination->capacity.worker_count);
+    if (machine->files_hard == UINT64_MAX) {
+        finding_now(finding, "no limit");
+    } else {
+        finding_now(finding, "%" PRIu64 " (hard)", machine->files_hard);
+    }
+    finding_wanted(finding, "at least %" PRIu64, wanted);
+    finding_fix(finding, "ulimit -Hn %" PRIu64 "   # systemd: LimitNOFILE=%" PRIu64, wanted,
+                wanted);
+    finding->setting = "LimitNOFILE";
+    (void)snprintf(finding->value, sizeof finding->value, "%" PRIu64, wanted); // it fits
+    return machine->files_hard >= wanted ? VERDICT_PASS : VERDICT_FAIL;
+}
+
+static enum verdict look_locked(const struct examination *examination, struct finding *finding) {
+    if (!examination->config->engine.zero_copy) {
+        return VERDICT_COUNT; // rings are not counted since Linux 5.12
+    }
+    const struct machine *machine = &examination->machine;
+    uint64_t wanted = examination->config->worker_queue_bytes * examination->capacity.worker_count;
+    finding_now(finding, "%" PRIu64 " KiB", machine->locked_hard >> 10);
+    finding_wanted(finding, "at least %" PRIu64 " KiB", wanted >> 10);
+    finding->setting = "LimitMEMLOCK";
+    (void)snprintf(finding->value, sizeof finding->value, "infinity"); // it fits
+    return machine->locked_hard >= wanted ? VERDICT_PASS : VERDICT_WARN;
+}
+
+static enum verdict look_address(const struct examination *examination, struct finding *finding) {
+    bool is_free = examination->machine.address_soft == UINT64_MAX;
+    finding_now(finding, is_free ? "no limit" : "%" PRIu64 " MiB",
+                examination->machine.address_soft >> 20);
+    finding_wanted(finding, "no limit");
+    return is_free ? VERDICT_PASS : VERDICT_FAIL;
+}
+
+static enum verdict look_overcommit(const struct examination *examination,
+                                    struct finding *finding) {
+    uint64_t value = 0;
+    if (!tree_number(examination->source.root, "proc/sys/vm/overcommit_memory", 0, &value)) {
+        return VERDICT_COUNT;
+    }
+    finding_now(finding, "%" PRIu64, value);
+    finding_wanted(finding, "0 or 1");
+    return value == 2 ? VERDICT_FAIL : VERDICT_PASS;
+}
+
+static uint64_t memory_connections(const struct capacity *capacity) {
+    for (uint32_t i = 0; i < capacity->term_count; i++) {
+        if (strcmp(capacity->terms[i].name, "memory") == 0) {
+            return capacity->terms[i].connections;
+        }
+    }
+    return 0;
+}
+
+static enum verdict look_memory(const struct examination *examination, struct finding *finding) {
+    const struct machine *machine = &examination->machine;
+    const struct capacity *capacity = &examination->capacity;
+    uint64_t held = memory_connections(capacity);
+    uint64_t asked = examination->config->admission.connections;
+    finding_now(finding, "%" PRIu64 " MiB left%s%s", machine_memory_left(machine) >> 20,
+                machine->group_limit == UINT64_MAX ? "" : ", limit in ", machine->group_path);
+    finding_wanted(finding, "%" PRIu64 " MiB for %" PRIu64 " idle connections",
+                   (asked * capacity->each_bytes) >> 20, asked);
+    if (held < asked) {
+        finding_fix(finding, "# limits: {connections: %" PRIu64 "} is what it can hold", held);
+        return VERDICT_FAIL;
+    }
+    if (capacity->busy < asked) {
+        finding_wanted(finding, "%" PRIu64 " MiB, and full queues of one client in %d",
+                       (asked * capacity->each_bytes) >> 20, CAPACITY_BUSY_SHARE);
+        return VERDICT_WARN;
+    }
+    return VERDICT_PASS;
+}
+
+static enum verdict look_cpus(const struct examination *examination, struct finding *finding) {
+    const struct machine *machine = &examination->machine;
+    uint32_t workers = examination->capacity.worker_count;
+    uint64_t milli = machine->cpu_quota_milli;
+    if (milli == UINT64_MAX) {
+        finding_now(finding, "%" PRIu32 " CPUs", machine->cpus);
+    } else {
+        finding_now(finding, "%" PRIu32 " CPUs, quota %" PRIu64 ".%" PRIu64, machine->cpus,
+                    milli / 1000, milli % 1000 / 100);
+    }
+    finding_wanted(finding, "one for each of %" PRIu32 " workers", workers);
+    uint64_t milli_wanted = (uint64_t)workers * 1000;
+    return machine->cpus >= workers && milli >= milli_wanted ? VERDICT_PASS : VERDICT_WARN;
+}
+
+static enum verdict look_core(const struct examination *examination, struct finding *finding) {
+    char pattern[128];
+    if (!tree_text(examination->source.root, "proc/sys/kernel/core_pattern", pattern,
+                   sizeof pattern)) {
+        return VERDICT_COUNT;
+    }
+    uint64_t limit = examination->machine.core_soft;
+    // A handler in a pipe gets the core whatever the limit is, except 1.
+    bool has_core = limit > 0 || pattern[0] == '|';
+    finding_now(finding, "%s, %.100s", limit == 0 ? "limit 0" : "limit above 0", pattern);
+    finding_wanted(finding, "a core, or a choice against one");
+    return has_core ? VERDICT_PASS : VERDICT_WARN;
+}
+
+void process_examine(struct examination *examination) {
+    static const struct check_row rows[] = {
+        {"kernel", "deferred task work of io_uring came with Linux 6.1", NULL, look_kernel},
+        {"io_uring", "everything is done on rings", NULL, look_ring},
+        {"kernel.io_uring_disabled", "1 leaves io_uring to privileged processes, 2 to nobody",
+         "sysctl -w kernel.io_uring_disabled=0", look_disabled},
+        {"seccomp", "a container's filter may deny io_uring: Docker's own does",
+         "docker run --security-opt seccomp=/usr/share/holdfast/tuning/seccomp.json", look_seccomp},
+        {"peer address on the ring",
+         "without it connections are accepted one at a time, with memory for each address", NULL,
+         look_peer_name},
+        {"descriptor limit", "the table of each ring is as large as this limit of the process",
+         NULL, look_files},
+        {"locked memory", "engine.zero_copy registers the message memory, which locks it",
+         "ulimit -Hl unlimited   # systemd: LimitMEMLOCK=infinity", look_locked},
+        {"address space", "pools reserve addresses for all connections at once, and touch few",
+         "ulimit -v unlimited   # systemd: LimitAS=infinity", look_address},
+        {"vm.overcommit_memory", "2 counts what is only reserved, and the workers do not start",
+         "sysctl -w vm.overcommit_memory=0", look_overcommit},
+        {"memory", "the kernel's slabs of a connection are most of what it costs", NULL,
+         look_memory},
+        {"CPUs", "each worker wants a CPU of its own; beyond its quota all its clients wait", NULL,
+         look_cpus},
+        {"core dumps",
+         "without a core a crash leaves the flight recorder alone (clients' bytes are in neither)",
+         "ulimit -c unlimited   # systemd: LimitCORE=infinity", look_core},
+    };
+    checks_run(examination, rows, sizeof rows / sizeof rows[0]);
+}

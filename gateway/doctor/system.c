@@ -1,0 +1,275 @@
+// What the machine is set to outside of sysctl, and what it has already had trouble with.
+#include "gateway/doctor/checks.h"
+#include "gateway/doctor/tree.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HASH_CHAIN = 8, INTERFACES_MAX = 64, CONNTRACK_FULL_PERCENT = 80 };
+
+static enum verdict look_huge_pages(const struct examination *examination,
+                                    struct finding *finding) {
+    char text[128];
+    if (!tree_text(examination->source.root, "sys/kernel/mm/transparent_hugepage/enabled", text,
+                   sizeof text)) {
+        return VERDICT_COUNT;
+    }
+    finding_now(finding, "%s", text);
+    finding_wanted(finding, "madvise or never");
+    return strstr(text, "[always]") != NULL ? VERDICT_WARN : VERDICT_PASS;
+}
+
+static enum verdict look_hash(const struct examination *examination, struct finding *finding) {
+    uint64_t buckets = 0;
+    if (!tree_number(examination->source.root, "proc/sys/net/ipv4/tcp_ehash_entries", 0,
+                     &buckets)) {
+        return VERDICT_COUNT; // before Linux 6.1, or another network namespace
+    }
+    uint64_t wanted = examination->config->admission.connections / HASH_CHAIN;
+    finding_now(finding, "%" PRIu64 " buckets", buckets);
+    finding_wanted(finding, "at least %" PRIu64, wanted);
+    finding_fix(finding, "# kernel command line: thash_entries=%" PRIu64, wanted);
+    return buckets >= wanted ? VERDICT_PASS : VERDICT_WARN;
+}
+
+static enum verdict look_conntrack(const struct examination *examination, struct finding *finding) {
+    uint64_t most = 0;
+    uint64_t used = 0;
+    const char *root = examination->source.root;
+    if (!tree_number(root, "proc/sys/net/netfilter/nf_conntrack_max", 0, &most) || most == 0 ||
+        !tree_number(root, "proc/sys/net/netfilter/nf_conntrack_count", 0, &used)) {
+        return VERDICT_COUNT;
+    }
+    finding_now(finding, "%" PRIu64 " of %" PRIu64, used, most);
+    finding_wanted(finding, "below %d %%", CONNTRACK_FULL_PERCENT);
+    return used * 100 / most < CONNTRACK_FULL_PERCENT ? VERDICT_PASS : VERDICT_FAIL;
+}
+
+static enum verdict look_clock(const struct examination *examination, struct finding *finding) {
+    static const char *const fast[] = {"tsc", "kvm-clock", "hyperv_clocksource_tsc_page",
+                                       "arch_sys_counter"};
+    char text[64];
+    if (!tree_text(examination->source.root,
+                   "sys/devices/system/clocksource/clocksource0/current_clocksource", text,
+                   sizeof text)) {
+        return VERDICT_COUNT;
+    }
+    enum verdict verdict = VERDICT_WARN;
+    for (unsigned i = 0; i < sizeof fast / sizeof fast[0]; i++) {
+        verdict = strcmp(text, fast[i]) == 0 ? VERDICT_PASS : verdict;
+    }
+    finding_now(finding, "%s", text);
+    finding_wanted(finding, "one that is read without a system call");
+    return verdict;
+}
+
+static enum verdict look_time(const struct examination *examination, struct finding *finding) {
+    if (!examination->probe.is_asked) {
+        return VERDICT_COUNT;
+    }
+    bool is_synchronized = examination->probe.is_clock_synchronized;
+    finding_now(finding, is_synchronized ? "synchronized" : "not synchronized");
+    finding_wanted(finding, "synchronized");
+    return is_synchronized ? VERDICT_PASS : VERDICT_WARN;
+}
+
+// Whether packets of the interface's one queue are spread over CPUs by software.
+static bool has_steering(const char *root, const char *interface) {
+    char path[TREE_PATH_BYTES];
+    char text[256];
+    int printed = snprintf(path, sizeof path, "sys/class/net/%s/queues/rx-0/rps_cpus", interface);
+    return printed > 0 && (size_t)printed < sizeof path &&
+           tree_text(root, path, text, sizeof text) && strspn(text, "0,") != strlen(text);
+}
+
+// The physical interface (one with a device) with the fewest receive queues. False: there is none.
+static bool interface_find(const char *root, char *name, size_t room, uint32_t *queues) {
+    char path[TREE_PATH_BYTES];
+    struct dirent *entry;
+    (void)snprintf(path, sizeof path, "%s/sys/class/net", root); // cut: no such folder
+    DIR *folder = opendir(path);
+    bool is_found = false;
+    for (uint32_t i = 0; folder != NULL && i < INTERFACES_MAX && (entry = readdir(folder)); i++) {
+        (void)snprintf(path, sizeof path, "sys/class/net/%.64s/device", entry->d_name); // it fits
+        if (entry->d_name[0] == '.' || !tree_exists(root, path)) {
+            continue;
+        }
+        (void)snprintf(path, sizeof path, "sys/class/net/%.64s/queues", entry->d_name); // it fits
+        uint32_t count = tree_count(root, path, "rx-");
+        if (!is_found || count < *queues) {
+            *queues = count;
+            (void)snprintf(name, room, "%.15s", entry->d_name); // IFNAMSIZ
+            is_found = true;
+        }
+    }
+    if (folder != NULL) {
+        (void)closedir(folder); // only read from
+    }
+    return is_found;
+}
+
+static enum verdict look_queues(const struct examination *examination, struct finding *finding) {
+    char name[32];
+    uint32_t queues = 0;
+    uint32_t workers = examination->capacity.worker_count;
+    if (!interface_find(examination->source.root, name, sizeof name, &queues)) {
+        return VERDICT_COUNT;
+    }
+    bool is_steered = has_steering(examination->source.root, name);
+    finding_now(finding, "%s: %" PRIu32 " receive queue%s%s", name, queues, queues == 1 ? "" : "s",
+                is_steered ? ", RPS on" : "");
+    finding_wanted(finding, "%" PRIu32 " queues, or RPS", workers);
+    finding_fix(finding,
+                "ethtool -L %s combined %" PRIu32 " || echo %llx "
+                ">/sys/class/net/%s/queues/rx-0/rps_cpus",
+                name, workers, (1ULL << (workers > 31 ? 31 : workers)) - 1, name);
+    return queues >= workers || is_steered ? VERDICT_PASS : VERDICT_WARN;
+}
+
+// Ports that the kernel may give to an outgoing connection are ours only as long as nobody asks.
+static bool is_reserved(const char *list, uint16_t port) {
+    // Bounded by the text: every pass goes on behind a number, or ends.
+    while (*list >= '0' && *list <= '9') {
+        char *end = NULL;
+        unsigned long first = strtoul(list, &end, 10);
+        unsigned long last = *end == '-' ? strtoul(end + 1, &end, 10) : first;
+        if (port >= first && port <= last) {
+            return true;
+        }
+        list = *end == ',' ? end + 1 : end;
+    }
+    return false;
+}
+
+static enum verdict look_ports(const struct examination *examination, struct finding *finding) {
+    const struct config *config = examination->config;
+    const char *root = examination->source.root;
+    uint64_t first = 0;
+    uint64_t last = 0;
+    char reserved[1024] = "";
+    if (!tree_number(root, "proc/sys/net/ipv4/ip_local_port_range", 0, &first) ||
+        !tree_number(root, "proc/sys/net/ipv4/ip_local_port_range", 1, &last)) {
+        return VERDICT_COUNT;
+    }
+    (void)tree_text(root, "proc/sys/net/ipv4/ip_local_reserved_ports", reserved,
+                    sizeof reserved); // without it nothing is reserved
+    finding_now(finding, "outgoing ports %" PRIu64 " to %" PRIu64, first, last);
+    finding_wanted(finding, "every listener outside, or reserved");
+    for (uint32_t i = 0; i < config->listener_count; i++) {
+        const struct config_address *address = &config->listeners[i].address;
+        uint16_t port = address->address.port;
+        if (address->path.length == 0 && port >= first && port <= last &&
+            !is_reserved(reserved, port)) {
+            finding_now(finding, "port %u is within %" PRIu64 " to %" PRIu64, port, first, last);
+            finding->setting = "net.ipv4.ip_local_reserved_ports";
+            finding->source = "networking/ip-sysctl.rst";
+            finding->is_sysctl = true;
+            (void)snprintf(finding->value, sizeof finding->value, "%.40s%s%u", reserved,
+                           reserved[0] == 0 ? "" : ",", port); // a longer list: by hand
+            finding_fix(finding, "sysctl -w %s=%s", finding->setting, finding->value);
+            return VERDICT_WARN;
+        }
+    }
+    return VERDICT_PASS;
+}
+
+static enum verdict look_troubles(const struct examination *examination, struct finding *finding) {
+    static const struct {
+        const char *name, *remedy;
+    } counters[] = {
+        {"ListenOverflows", "net.core.somaxconn"},
+        {"TCPReqQFullDrop", "net.ipv4.tcp_max_syn_backlog"},
+        {"TCPMemoryPressures", "net.ipv4.tcp_mem"},
+        {"TCPAbortOnMemory", "net.ipv4.tcp_mem"},
+        {"TCPTimeWaitOverflow", "net.ipv4.tcp_max_tw_buckets"},
+    };
+    enum verdict verdict = VERDICT_COUNT;
+    size_t used = 0;
+    for (unsigned i = 0; i < sizeof counters / sizeof counters[0]; i++) {
+        uint64_t value = 0;
+        if (!tree_netstat(examination->source.root, "TcpExt:", counters[i].name, &value)) {
+            continue;
+        }
+        verdict = verdict == VERDICT_COUNT ? VERDICT_PASS : verdict;
+        if (value > 0) {
+            verdict = VERDICT_WARN;
+            int printed =
+                snprintf(finding->now + used, sizeof finding->now - used, "%s%s %" PRIu64 " (%s)",
+                         used > 0 ? ", " : "", counters[i].name, value, counters[i].remedy);
+            used += printed > 0 ? (size_t)printed : 0;
+            used = used < sizeof finding->now ? used : sizeof finding->now - 1; // cut: shown only
+        }
+    }
+    if (verdict == VERDICT_PASS) {
+        finding_now(finding, "none since boot");
+    }
+    finding_wanted(finding, "none that grow");
+    return verdict;
+}
+
+static enum verdict look_orphans(const struct examination *examination, struct finding *finding) {
+    uint64_t orphans = 0;
+    uint64_t most = 0;
+    const char *root = examination->source.root;
+    if (!tree_field(root, "proc/net/sockstat", "TCP:", 3, &orphans) ||
+        !tree_number(root, "proc/sys/net/ipv4/tcp_max_orphans", 0, &most)) {
+        return VERDICT_COUNT;
+    }
+    finding_now(finding, "%" PRIu64 " of %" PRIu64, orphans, most);
+    finding_wanted(finding, "below half");
+    return orphans < most / 2 ? VERDICT_PASS : VERDICT_WARN;
+}
+
+static enum verdict look_entropy(const struct examination *examination, struct finding *finding) {
+    uint64_t bits = 0;
+    if (!tree_number(examination->source.root, "proc/sys/kernel/random/entropy_avail", 0, &bits)) {
+        return VERDICT_COUNT;
+    }
+    finding_now(finding, "%" PRIu64 " bits", bits);
+    finding_wanted(finding, "at least 128");
+    return bits >= 128 ? VERDICT_PASS : VERDICT_WARN;
+}
+
+// Of an operator's socket on the file system only its folder is known before it exists.
+static enum verdict look_admin(const struct examination *examination, struct finding *finding) {
+    const struct config_admin *admin = &examination->config->admin;
+    if (!admin->is_present) {
+        finding_now(finding, "no admin listener");
+        finding_wanted(finding, "one, for /ready and /metrics");
+        return VERDICT_WARN;
+    }
+    bool has_token = admin->token.length > 0;
+    finding_now(finding, "%.*s, %s", (int)admin->address.text.length,
+                (const char *)admin->address.text.data, has_token ? "token" : "no token");
+    finding_wanted(finding, "loopback, or a token");
+    return VERDICT_PASS; // `check` refuses the rest
+}
+
+void system_examine(struct examination *examination) {
+    static const struct check_row rows[] = {
+        {"transparent huge pages",
+         "`always` turns a touched page into 2 MiB wherever a library allocates",
+         "echo madvise >/sys/kernel/mm/transparent_hugepage/enabled", look_huge_pages},
+        {"TCP hash table", "connections of a bucket are walked one by one: eight are fine", NULL,
+         look_hash},
+        {"connection tracking", "a full table drops new connections", NULL, look_conntrack},
+        {"clock source", "the time is read in every turn",
+         "echo tsc >/sys/devices/system/clocksource/clocksource0/current_clocksource", look_clock},
+        {"time of day", "tokens expire by it, and logs are compared by it",
+         "timedatectl set-ntp true", look_time},
+        {"receive queues", "with one queue one CPU takes every packet in", NULL, look_queues},
+        {"listener ports",
+         "an outgoing connection in TIME_WAIT keeps a port from being listened on", NULL,
+         look_ports},
+        {"troubles since boot", "the kernel has counted what a limit has cost",
+         "nstat -az ListenOverflows TcpExtTCPMemoryPressures   # then the setting in brackets",
+         look_troubles},
+        {"orphans", "beyond the limit closed connections are reset", NULL, look_orphans},
+        {"entropy", "masks, keys and ids come from it", NULL, look_entropy},
+        {"admin API", "a load balancer asks it whether the gateway is ready", NULL, look_admin},
+    };
+    checks_run(examination, rows, sizeof rows / sizeof rows[0]);
+}
