@@ -64,10 +64,9 @@ void client_flush(struct client *client) {
         }
         if (is_paced) {
             client->is_write_timed = true;
-            sim_after(
-                client->sim,
-                1 + prng_below(&client->sim->client_prng, (uint32_t)client->write_pause_us + 1),
-                on_write_time, client, client->life);
+            sim_after(client->sim,
+                      1 + prng_below(&client->prng, (uint32_t)client->write_pause_us + 1),
+                      on_write_time, client, client->life);
         }
     }
 }
@@ -89,7 +88,7 @@ void client_frame(struct client *client, uint8_t first, struct span payload) {
         }
         length = 10;
     }
-    uint32_t key = (uint32_t)prng_next(&client->sim->client_prng);
+    uint32_t key = (uint32_t)prng_next(&client->prng);
     uint8_t mask[4];
     memcpy(mask, &key, sizeof mask);
     memcpy(head + length, mask, sizeof mask);
@@ -127,8 +126,7 @@ void client_request(struct client *client, const struct decoder_request *request
 
 void client_upgrade(struct client *client, const char *target, const char *fields) {
     struct decoder_request request = {.is_upgrade = true};
-    uint64_t random[2] = {prng_next(&client->sim->client_prng),
-                          prng_next(&client->sim->client_prng)};
+    uint64_t random[2] = {prng_next(&client->prng), prng_next(&client->prng)};
     (void)base64_encode(span_make(random, 16), // 24 bytes
                         (struct span_mut){.data = request.key, .length = DECODER_KEY_BYTES});
     if (strstr(fields, "Sec-WebSocket-Protocol") != NULL) {

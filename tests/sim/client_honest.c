@@ -18,6 +18,9 @@ static bool is_patience_asked(uint16_t status) { // 408, 429, 503: come back lat
 uint32_t client_length(struct client *client) {
     static const uint32_t most[] = {200, 200, 200, 200, 200, 200, 2000, 2000, 8000, 60000};
     uint32_t limit = client->laws->rules.message_bytes;
+    if (client->sim->options.is_isolation) { // how long they take is what is compared
+        return 48 + client_below(client, 100);
+    }
     uint32_t bound = most[client_below(client, 10)];
     return 48 + client_below(client, (bound < limit ? bound : limit) - 47);
 }
@@ -74,7 +77,7 @@ static const char *const echo_paths[] = {"/echo",   "/few", "/protocols", "/text
 static void echo_connected(struct client *client) {
     client->verb = (uint8_t)client_below(client, sizeof echo_paths / sizeof echo_paths[0]);
     bool offers = client->verb == 2 || client_below(client, 4) == 0;
-    client->left = 1 + client_below(client, 10);
+    client->left = client->sim->options.is_isolation ? UINT32_MAX : 1 + client_below(client, 10);
     client_upgrade(client, echo_paths[client->verb],
                    offers ? "Sec-WebSocket-Protocol: mqtt, chat.v2\r\n" : "");
 }
@@ -87,7 +90,9 @@ static void echo_tick(struct client *client) {
     if (client->phase != CLIENT_OPEN) {
         return;
     }
-    if (client->left == 0) {
+    bool is_over = client->sim->options.is_isolation && client->sim->phase != SIM_STORM;
+    if (client->left == 0 || is_over) {
+        client_done(client);
         client_leave(client);
         return;
     }
@@ -118,6 +123,11 @@ static void isolation_judge(struct client *client) {
         return;
     }
     cover_add(client->sim, COVER_LAWS + COVER_LAW_ISOLATION);
+    if (client->sim->options.is_isolation) { // judged against the same world in peace: main.c
+        client->sim->echo_count += client->sim->phase == SIM_STORM;
+        client->sim->echo_us += client->sim->phase == SIM_STORM ? took_us : 0;
+        return;
+    }
     if (took_us > bound_us) {
         sim_fail(client->sim, "L9", "client %u had to wait %llu us for the echo of %u bytes",
                  client->id, (unsigned long long)took_us, client->echo_bytes);
@@ -149,7 +159,8 @@ static void echo_message(struct client *client, const struct decoder_event *even
         if (client->left == 0) {
             client_done(client);
         }
-        client_tick_in(client, client_pause_us(client, 1, 8000));
+        bool is_isolation = client->sim->options.is_isolation;
+        client_tick_in(client, client_pause_us(client, 1, is_isolation ? 50 : 8000));
     }
 }
 

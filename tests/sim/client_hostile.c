@@ -120,6 +120,31 @@ static void mute_event(struct client *client, const struct decoder_event *event)
     }
 }
 
+// --- a crowd: in the worlds of law L9 alone (laws.h)
+
+enum { CROWD_TALKERS = 8, CROWD_PAUSE_US = 5000, CROWD_MESSAGE_BYTES = 60 };
+
+static void crowd_connected(struct client *client) {
+    client_upgrade(client, "/quiet/crowd", "");
+}
+
+static void crowd_tick(struct client *client) {
+    if (client->phase == CLIENT_OPEN) {
+        uint8_t bytes[CROWD_MESSAGE_BYTES] = {'c'};
+        client_frame(client, FINAL | BINARY, span_make(bytes, sizeof bytes));
+        client_flush(client);
+        client_tick_in(client, CROWD_PAUSE_US);
+    }
+}
+
+static void crowd_event(struct client *client, const struct decoder_event *event) {
+    if (event->kind == DECODER_UPGRADED && client->id % SIM_CROWD < CROWD_TALKERS) {
+        crowd_tick(client);
+    } else if (event->kind == DECODER_RESPONSE && !event->is_last) {
+        client_over(client);
+    }
+}
+
 // --- liars
 
 struct frame_lie {
@@ -407,6 +432,7 @@ const struct client_behaviour client_hostile_behaviours[CLIENT_KIND_COUNT] = {
     [CLIENT_slow] = {slow_connected, mute_event, nothing},
     [CLIENT_stopped] = {stopped_connected, stopped_event, stopped_tick},
     [CLIENT_mute] = {mute_connected, mute_event, nothing},
+    [CLIENT_crowd] = {crowd_connected, crowd_event, crowd_tick},
     [CLIENT_liar] = {liar_connected, liar_event, liar_tick},
     [CLIENT_badhead] = {badhead_connected, badhead_event, nothing},
     [CLIENT_flood] = {flood_connected, flood_event, flood_tick},

@@ -50,10 +50,16 @@ uint64_t client_pause_us(struct client *client, uint32_t low_ms, uint32_t high_m
 
 void client_init(struct client *client, struct sim *sim, uint32_t id, enum client_kind kind) {
     *client = (struct client){.sim = sim, .laws = sim->laws, .id = id, .kind = (uint8_t)kind};
+    prng_init(&client->prng, (sim->options.seed << 16) + id);
     bool is_shy = client_intents[kind] != CLIENT_HONEST && id % 2 == 1;
     // Honest clients have an address each; some of the others share one.
-    client->from = (struct address){
-        .kind = ADDRESS_IP, .ip = {[10] = 0xff, 0xff, 10, 0, 1, (uint8_t)(is_shy ? 250 : id + 1)}};
+    client->from = (struct address){.kind = ADDRESS_IP,
+                                    .ip = {[10] = 0xff,
+                                           0xff,
+                                           10,
+                                           0,
+                                           (uint8_t)(1 + (id + 1) / 256),
+                                           (uint8_t)(is_shy ? 250 : id + 1)}};
 }
 
 void client_fini(struct client *client) {
@@ -94,7 +100,8 @@ static void begin(struct sim *sim, void *context, uint64_t life) {
                                   .to = is_admin ? sim->admin : sim->listeners[listener]};
     if (client->kind == CLIENT_stopped) {
         options.to_client_bytes = STOPPED_WINDOW_BYTES; // a few messages stop its sends
-    } else if (client->laws->is_undisturbed) { // law L9 is about the gateway's part of the way
+    } else if (client->laws->is_undisturbed &&
+               client->kind != CLIENT_crowd) { // law L9 is about the gateway's part of the way
         options.to_client_bytes = options.to_gateway_bytes = CALM_WINDOW_BYTES;
         options.latency_us = CALM_LATENCY_US;
     }

@@ -1,7 +1,8 @@
 // The clients of a world: each a state machine on net.h that lives one connection after another
-// until the storm is over. What it sends and expects is drawn from sim->client_prng, so that two
-// worlds of one seed have the same clients. All output of the gateway goes through a decoder; a
-// violation is a broken law. Memory: theirs, from malloc, outside the gateway's.
+// until the storm is over. What it sends and expects is drawn from a prng of its own, so that two
+// worlds of one seed have the same clients, whoever else is there. All output of the gateway goes
+// through a decoder; a violation is a broken law. Memory: theirs, from malloc, outside the
+// gateway's.
 #pragma once
 #include "tests/sim/decoder.h"
 #include "tests/sim/ledger.h"
@@ -25,11 +26,12 @@ enum client_phase {
     CLIENT_LEAVING, // our Close is sent, or theirs is answered: waits for the end
 };
 
-enum { CLIENT_SUBSCRIPTIONS_MAX = 4, CLIENTS_MAX = 48 };
+enum { CLIENT_SUBSCRIPTIONS_MAX = 4, CLIENTS_MAX = 48 }; // of the ordinary ones
 
 struct client {
     struct sim *sim;
     struct laws *laws;
+    struct prng prng;
     uint32_t id;
     uint8_t kind;  // enum client_kind
     uint8_t acts;  // what a vanisher does until it goes: another kind
@@ -91,7 +93,7 @@ void client_tick_in(struct client *client, uint64_t delay_us);
 void client_read(struct client *client); // what has arrived, at its pace
 void client_done(struct client *client); // CALM: has what it wanted
 static inline uint32_t client_below(struct client *client, uint32_t bound) {
-    return prng_below(&client->sim->client_prng, bound);
+    return prng_below(&client->prng, bound);
 }
 // Milliseconds between low and high, evenly in orders of magnitude: most are short.
 uint64_t client_pause_us(struct client *client, uint32_t low_ms, uint32_t high_ms);

@@ -8,7 +8,7 @@
 #include "gateway/process/process.h"
 #include "tests/sim/laws_state.h"
 
-enum { CLIENTS_MIN = 16, KINDS_DRAWN = CLIENT_KIND_COUNT };
+enum { CLIENTS_MIN = 16, ISOLATION_ECHOES = 10, MANY = 100000 };
 
 static const uint8_t weights[CLIENT_KIND_COUNT] = {
 #define CLIENT(name, intent, weight, text) weight,
@@ -38,9 +38,15 @@ void laws_open(struct sim *sim) {
         // Every world has a member and a listener: without them there is no order to judge.
         uint32_t kind = i == 0 ? CLIENT_member : i == 1 ? CLIENT_listener : kind_draw(sim);
         kind = laws->rules.is_heavy && i % 2 == 0 && i > 8 ? CLIENT_flood : kind;
+        kind = sim->options.is_isolation && i > 1 && i < ISOLATION_ECHOES + 2 ? CLIENT_echo : kind;
+        kind = i >= laws->ordinary_count ? CLIENT_crowd : kind;
         client_init(&laws->clients[i], sim, i, (enum client_kind)kind);
         uint32_t spread_us = prng_below(&sim->client_prng, 4) == 0 ? 1 : 2000000;
-        client_begin_in(&laws->clients[i], prng_below(&sim->client_prng, spread_us));
+        uint32_t begin_us = prng_below(&sim->client_prng, spread_us);
+        begin_us = sim->options.is_isolation ? begin_us / 10 : begin_us;
+        if (!sim->options.is_peaceful || client_intents[kind] == CLIENT_HONEST) {
+            client_begin_in(&laws->clients[i], begin_us);
+        }
     }
 }
 
@@ -48,7 +54,11 @@ void laws_calm(struct sim *sim) {
     struct laws *laws = sim->laws;
     ledger_calm(&laws->ledger);
     for (uint32_t i = 0; i < laws->client_count; i++) {
-        client_calm(&laws->clients[i]);
+        bool takes_part =
+            !sim->options.is_peaceful || client_intents[laws->clients[i].kind] == CLIENT_HONEST;
+        if (takes_part) {
+            client_calm(&laws->clients[i]);
+        }
     }
 }
 
@@ -102,6 +112,7 @@ void laws_close(struct sim *sim) {
     }
     ledger_fini(&laws->ledger);
     laws_conn_close(laws);
+    free(laws->clients);
     free(laws);
     sim->laws = NULL;
 }
@@ -135,6 +146,13 @@ static void rules_draw(struct sim *sim, struct laws *laws) {
     }
     bool is_tight = prng_below(&sim->client_prng, 4) == 0;
     rules->connections = is_tight ? laws->client_count - 2 : 1000;
+    laws->ordinary_count = laws->client_count;
+    if (sim->options.is_isolation) { // no limit is in the way of those who only want to disturb
+        rules->connections = MANY;
+        laws->client_count += SIM_CROWD;
+    }
+    laws->clients = calloc(laws->client_count, sizeof *laws->clients);
+    check(laws->clients != NULL);
 }
 
 static const char routes[] =
@@ -173,6 +191,7 @@ const char *laws_config(struct sim *sim) {
     const struct laws_rules *rules = &laws->rules;
     bool has_rate = prng_below(&sim->client_prng, 4) == 0;
     bool has_address = prng_below(&sim->client_prng, 3) == 0;
+    bool is_isolation = sim->options.is_isolation;
     char *at = laws->config;
     char *end = laws->config + sizeof laws->config;
     at += snprintf(at, (size_t)(end - at), "listeners:\n");
@@ -189,11 +208,12 @@ const char *laws_config(struct sim *sim) {
         "limits: {connections: %u, per_address: %s, message: %uB, header: 8KiB, handshake: %ums, "
         "handshakes_per_second: %u, channels: 4}\nkeepalive: {ping: %ums, pong: %ums}\n"
         "backpressure: {queue: %uB, worker_queue: %lluMiB, stall: %ums}\ndrain: %ums\n"
-        "engine: {slots: 128, buffers: 16, completions: 4096}\n%s",
-        admin, sim->worker_count, rules->connections, has_address ? "3" : "off",
-        rules->message_bytes, rules->handshake_ms, has_rate ? 20 : 20000, rules->ping_ms,
-        rules->pong_ms, rules->queue_bytes, (unsigned long long)rules->worker_queue_bytes,
-        rules->stall_ms, rules->drain_ms, routes);
+        "engine: {slots: %u, buffers: 16, completions: 4096}\n%s",
+        admin, sim->worker_count, rules->connections, has_address && !is_isolation ? "3" : "off",
+        rules->message_bytes, rules->handshake_ms, has_rate && !is_isolation ? 20 : 20000,
+        rules->ping_ms, rules->pong_ms, rules->queue_bytes,
+        (unsigned long long)rules->worker_queue_bytes, rules->stall_ms, rules->drain_ms,
+        is_isolation ? 1024 : 128, routes);
     for (uint32_t i = 0; i < 3; i++) {
         at += snprintf(at, (size_t)(end - at),
                        "  - {path: \"/%s/{room}\", backpressure: {queue: 2KiB, policy: %s}, "

@@ -3,6 +3,11 @@
 #pragma once
 #include "tests/sim/sim.h"
 
+// A world of law L9 (is_isolation) has no faults, ten more honest echo clients, small echoes, and a
+// crowd of SIM_CROWD on a channel that is written to without a pause; its twin (is_peaceful) is the
+// same without all those that harm. What is compared is how long honest echoes take, in virtual
+// time, in which a worker's turn costs what it sends and takes (world.c).
+
 // The configuration of this seed: YAML, lent for the world's life. Its listeners and its admin
 // address must be those of sim->listeners and sim->admin, which are set already; the number of
 // workers is the world's.

@@ -66,6 +66,9 @@ static void early_judge(struct laws *laws, const struct worker *worker,
     default:
         return;
     }
+    if (shadow->is_since_unknown) {
+        return;
+    }
     cover_add(laws->sim, COVER_LAWS + COVER_LAW_DEADLINE);
     if (waited_ms + 1 < wanted_ms) {
         sim_fail(laws->sim, "L6", "worker %u connection %u: %s after %llu ms instead of %llu",
@@ -93,6 +96,7 @@ static void moved(struct laws *laws, const struct worker *worker,
     }
     shadow->is_kept = shadow->is_kept || from == CONN_VERDICT || from == CONN_REPLY;
     shadow->state = (uint8_t)to;
+    shadow->is_since_unknown = false;
     shadow->since_ms = record->now_ms;
     if (to == CONN_FREE) {
         seen->released++;
@@ -103,14 +107,14 @@ static void moved(struct laws *laws, const struct worker *worker,
     }
 }
 
-// More happened than the recorder holds: from here on as it is now.
+// More happened than the recorder holds: from here on as it is now, and since when is not known.
 static void resume(struct laws *laws, const struct worker *worker) {
     struct laws_worker *seen = &laws->workers[worker->index];
     const struct conns *conns = &worker->clients.conns;
     for (uint32_t i = 1; i <= worker->clients.index_peak; i++) {
         seen->conns[i] = (struct laws_conn){.since_ms = conns->now_ms,
-                                            .opened_ms = conns->now_ms,
                                             .is_kept = true,
+                                            .is_since_unknown = true,
                                             .state = conn_at(conns, i)->state};
     }
     seen->released = worker->counters.values[COUNTER_closed];

@@ -18,12 +18,13 @@ struct laws_rules {
 // A connection of a worker as the laws have seen it move (laws_conn.c).
 struct laws_conn {
     uint64_t since_ms;  // when it came into this state
-    uint64_t opened_ms; // when it came to life
+    uint64_t opened_ms; // when it came to life; 0: nobody saw it, long ago
     uint64_t begun_ms;  // HEAD: when the wait for this head began
     uint8_t state;      // enum conn_state
     uint8_t fault;
-    bool is_kept;  // HEAD: a request was answered before
-    uint32_t ends; // close records since it came to life: at most one
+    bool is_kept;          // HEAD: a request was answered before
+    bool is_since_unknown; // since_ms is later than that: no wait is judged as too short
+    uint32_t ends;         // close records since it came to life: at most one
 };
 
 struct laws_worker {
@@ -44,8 +45,9 @@ struct laws {
     struct laws_rules rules;
     bool is_undisturbed; // no fault is on: what takes long is the gateway's doing
     struct ledger ledger;
-    struct client clients[CLIENTS_MAX];
+    struct client *clients;
     uint32_t client_count;
+    uint32_t ordinary_count; // those behind them are a hostile crowd
     struct laws_worker workers[SIM_WORKERS_MAX];
 };
 

@@ -66,7 +66,9 @@ static void end(struct sim *sim) {
 }
 
 void sim_run(struct sim *sim) {
-    while (sim->step < sim->options.steps && sim_step(sim)) {
+    uint64_t until_us = sim->now_us + SIM_ISOLATION_US;
+    while ((sim->options.is_isolation ? sim->now_us < until_us : sim->step < sim->options.steps) &&
+           sim_step(sim)) {
     }
     calm(sim);
     end(sim);

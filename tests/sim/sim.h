@@ -36,8 +36,10 @@ enum {
     SIM_LISTENERS_MAX = 2,
     SIM_RECORDS = 1024, // kept for the report
     SIM_WATCHERS_MAX = 32,
-    SIM_COVER_MAX = 8192,            // counters that survive the world: see `cover`
-    SIM_CALM_US = 120 * 1000 * 1000, // of virtual time, for honest clients to finish
+    SIM_COVER_MAX = 8192,               // counters that survive the world: see `cover`
+    SIM_CROWD = 2400,                   // connections of a hostile crowd, in worlds of law L9
+    SIM_ISOLATION_US = 2 * 1000 * 1000, // of virtual time, their storm
+    SIM_CALM_US = 120 * 1000 * 1000,    // of virtual time, for honest clients to finish
 };
 
 // Who or what a record is about. `a`, `b`, `c` as the kind wants.
@@ -67,6 +69,8 @@ struct sim_options {
     uint64_t steps;               // events of the storm
     bool is_off[SIM_FAULT_COUNT]; // faults switched off by hand
     bool is_trace;                // print every record as it is made
+    bool is_isolation;            // a world of law L9: see laws.h
+    bool is_peaceful;             // of it the one without those that harm
     bool is_quiet;                // print no records when a law is broken
     uint64_t *cover;              // SIM_COVER_MAX, outlives the world; never NULL
 };
@@ -103,8 +107,9 @@ struct sim {
     struct address listeners[SIM_LISTENERS_MAX];
     uint32_t listener_count;
     struct address admin;
-    const char *config_text; // what the gateway runs with
-    void *laws;              // laws.h
+    const char *config_text;      // what the gateway runs with
+    void *laws;                   // laws.h
+    uint64_t echo_count, echo_us; // honest echoes of the storm, and how long all took together
     uint64_t record_count;
     struct sim_record records[SIM_RECORDS]; // [record_count % SIM_RECORDS] is the next
 };

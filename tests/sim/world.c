@@ -23,7 +23,10 @@ enum {
     STALL_SHORT_US = 50 * 1000,
     STEP_US = 4 * 1000 * 1000,
     DRAIN_MS = 500,
-    EDGES_EVERY = 4, // turns
+    EDGES_EVERY = 4,  // turns
+    EDGES_MANY = 256, // connections; then every so many turns
+    SEND_US = 20,     // that a turn takes the longer for each send, and each completion
+    COMPLETION_US = 2,
 };
 
 struct thread { // of the gateway; the last one is the control thread
@@ -33,7 +36,8 @@ struct thread { // of the gateway; the last one is the control thread
     uint64_t due_us;     // of the turn that is planned
     uint64_t ticket;     // a plan that was changed has an older one
     uint64_t stalled_us; // no turn before
-    bool is_in_turn, is_over;
+    uint64_t work_us;    // of all turns, by what they did
+    bool is_in_turn, is_over, is_crowded;
 };
 
 struct world {
@@ -94,6 +98,20 @@ static int turn(struct thread *thread) {
     return process_worker_turn(self);
 }
 
+// What the turn has cost: the next one is that much later.
+static void work_add(struct thread *thread) {
+    struct sim *sim = thread->sim;
+    if (thread->index == sim->worker_count) {
+        return;
+    }
+    const struct worker *worker = sim->workers[thread->index];
+    uint64_t work_us = worker->clients.pieces_sent * SEND_US +
+                       worker->counters.values[COUNTER_completions] * COMPLETION_US;
+    uint64_t free_us = sim->now_us + work_us - thread->work_us;
+    thread->stalled_us = thread->stalled_us > free_us ? thread->stalled_us : free_us;
+    thread->work_us = work_us;
+}
+
 static void end_if_done(struct thread *thread) {
     struct process *process = thread->sim->process;
     if (thread->index == thread->sim->worker_count) {
@@ -113,6 +131,7 @@ static void edges_check(struct thread *thread) {
         return;
     }
     struct clients *clients = &sim->workers[thread->index]->clients;
+    thread->is_crowded = clients->index_peak > EDGES_MANY;
     for (uint32_t i = 1; i <= clients->index_peak; i++) {
         const struct conn *conn = conn_at(&clients->conns, i);
         bool waits = (clients->bits[i] & CLIENTS_WAITS) != 0; // for lent memory: its turn comes
@@ -151,7 +170,8 @@ static void on_turn(struct sim *sim, void *context, uint64_t ticket) {
     }
     uint64_t wait_ms = (sim_io_wait_until(thread->io) - sim->now_us) / 1000;
     sim_record(sim, SIM_RECORD_TURN, thread->index, (uint32_t)wait_ms, 0);
-    if (thread->ticket % EDGES_EVERY == 0) {
+    work_add(thread);
+    if (thread->ticket % (thread->is_crowded ? EDGES_MANY : EDGES_EVERY) == 0) {
         edges_check(thread);
     }
     end_if_done(thread);
