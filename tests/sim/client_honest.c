@@ -17,7 +17,7 @@ static bool is_patience_asked(uint16_t status) { // 408, 429, 503: come back lat
 
 uint32_t client_length(struct client *client) {
     static const uint32_t most[] = {200, 200, 200, 200, 200, 200, 2000, 2000, 8000, 60000};
-    uint32_t limit = client->laws->rules.message_bytes;
+    uint32_t limit = client->laws->least.message_bytes;
     if (client->sim->options.is_isolation) { // how long they take is what is compared
         return 48 + client_below(client, 100);
     }

@@ -220,7 +220,7 @@ static void frame_from(struct client *client, uint32_t first) {
 
 // --- the admin API
 
-enum admin_verb { ADMIN_ACT_PUBLISH, ADMIN_ACT_LOOK, ADMIN_ACT_CLOSE };
+enum admin_verb { ADMIN_ACT_PUBLISH, ADMIN_ACT_LOOK, ADMIN_ACT_CLOSE, ADMIN_ACT_RELOAD };
 
 static void admin_ask(struct client *client) {
     static const char *const looks[] = {
@@ -236,6 +236,10 @@ static void admin_ask(struct client *client) {
                     "DELETE /connections?channel=%s HTTP/1.1\r\n"
                     "Host: 127.0.0.1\r\n\r\n",
                     ledger_channel_names[client_below(client, LEDGER_CHANNEL_COUNT)]);
+    } else if (pick == 14 && is_storm) {
+        client->verb = ADMIN_ACT_RELOAD;
+        client_text(client, "POST /reload HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                            "Content-Type: application/json\r\nContent-Length: 0\r\n\r\n");
     } else if (client->verb == ADMIN_ACT_LOOK) {
         client_text(client, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
                     looks[client_below(client, sizeof looks / sizeof looks[0])]);
@@ -279,7 +283,8 @@ void client_admin_event(struct client *client, const struct decoder_event *event
     if (is_publish && (event->status == 200 || event->status == 503)) {
         published(client, event->status == 200);
     }
-    bool is_fine = event->status == 200 || (!is_publish && event->status == 404);
+    bool is_refused = client->verb == ADMIN_ACT_RELOAD && event->status == 400;
+    bool is_fine = event->status == 200 || (!is_publish && event->status == 404) || is_refused;
     if (!is_fine) { // 503: overloaded; 504: a worker was held up
         if (event->status != 503 && event->status != 504 && event->status != 408) {
             sim_fail(client->sim, "L3", "the admin API answered %u: %.*s", event->status,
@@ -349,7 +354,7 @@ static void envelope_ask(struct client *client) {
                 client->verb == ENVELOPE_REFUSED ? "forbidden" : ledger_channel_names[channel],
                 is_publish ? "," : "");
     if (is_publish) {
-        uint32_t room = client->laws->rules.message_bytes / 8;
+        uint32_t room = client->laws->least.message_bytes / 8;
         content_put(client, "data", room > 48 ? room : 48);
     }
     client_text(client, "}");

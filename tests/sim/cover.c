@@ -87,8 +87,9 @@ uint32_t cover_print(const uint64_t *cover, FILE *out, const char *reasons) {
     for (uint32_t i = 0; i < COVER_EVENT_COUNT; i++) {
         row(&table, "client_saw", events[i], cover[COVER_EVENTS + i]);
     }
-    static const char *const laws[COVER_LAW_COUNT] = {"echo",   "code",    "status",   "deadline",
-                                                      "budget", "held_up", "isolation"};
+    static const char *const laws[COVER_LAW_COUNT] = {
+        "echo",    "code",      "status", "deadline",       "budget",
+        "held_up", "isolation", "reload", "reload_refused", "reload_kept"};
     for (uint32_t i = 0; i < COVER_LAW_COUNT; i++) {
         row(&table, "law", laws[i], cover[COVER_LAWS + i]);
     }

@@ -12,6 +12,8 @@
 // address must be those of sim->listeners and sim->admin, which are set already; the number of
 // workers is the world's.
 const char *laws_config(struct sim *sim);
+// The same for a reload: lent until the next one. It may be out of order.
+const char *laws_config_again(struct sim *sim);
 // The gateway is open, nothing has happened: makes clients and their plans, adds watchers.
 void laws_open(struct sim *sim);
 // STORM is over: clients that harm go away, honest ones finish what they began.

@@ -3,6 +3,7 @@
 // told: it answers for what it does in a turn and for how long it means to sleep, not for turns
 // that the world keeps from it.
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/check.h"
 #include "gateway/process/process.h"
@@ -44,7 +45,7 @@ static void early_judge(struct laws *laws, const struct worker *worker,
     uint64_t wanted_ms;
     switch (record->b) {
     case FAULT_handshake_timeout:
-        wanted_ms = laws->rules.handshake_ms;
+        wanted_ms = laws->least.handshake_ms;
         break;
     case FAULT_request_idle:
         wanted_ms = KEEP_ALIVE_MS;
@@ -61,7 +62,7 @@ static void early_judge(struct laws *laws, const struct worker *worker,
         break;
     case FAULT_send_stalled:
         waited_ms = (uint32_t)record->now_ms - conn->send_ms;
-        wanted_ms = settings->stall_ms;
+        wanted_ms = conn->settings == 0 ? laws->least.stall_ms : settings->stall_ms;
         break;
     default:
         return;
@@ -155,11 +156,11 @@ static uint64_t due_of(const struct laws *laws, const struct conns *conns, const
         conn->state >= CONN_CLOSING) {
         // As long for every 256 KiB of what is in flight.
         uint64_t pieces = 1 + outbox_flight_bytes(&conns->outboxes, &conn->outbox) / (256 << 10);
-        return send_ms + pieces * settings->stall_ms;
+        return send_ms + pieces * (conn->settings == 0 ? laws->most.stall_ms : settings->stall_ms);
     }
     switch (conn->state) {
     case CONN_HEAD:
-        return shadow->since_ms + laws->rules.handshake_ms + (shadow->is_kept ? KEEP_ALIVE_MS : 0);
+        return shadow->since_ms + laws->most.handshake_ms + (shadow->is_kept ? KEEP_ALIVE_MS : 0);
     case CONN_BODY:
         return shadow->since_ms + BODY_WAIT_MS;
     case CONN_OPEN: {
@@ -226,6 +227,31 @@ static void sleep_judge(struct laws *laws, const struct worker *worker) {
             sim_fail(laws->sim, "L6", "worker %u sleeps %u ms, past the deadline of connection %u",
                      worker->index, worker->wait_ms, i);
         }
+    }
+}
+
+// --- across a reload
+
+static void settings_judge(struct laws *laws, const struct worker *worker) {
+    struct laws_worker *seen = &laws->workers[worker->index];
+    const struct conns *conns = &worker->clients.conns;
+    for (uint32_t i = 1; i <= worker->clients.index_peak; i++) {
+        const struct conn *conn = conn_at(conns, i);
+        struct laws_conn *shadow = &seen->conns[i];
+        const struct conn_settings *settings = &conns->settings[conn->settings];
+        if (conn->state != CONN_OPEN) {
+            continue;
+        }
+        if (!shadow->has_settings) {
+            shadow->has_settings = true;
+            memcpy(&shadow->settings, settings, sizeof *settings);
+        }
+        if (memcmp(&shadow->settings, settings, sizeof *settings) != 0) {
+            sim_fail(laws->sim, "reload", "worker %u connection %u: other rules than it had",
+                     worker->index, i);
+        }
+        cover_add_many(laws->sim, COVER_LAWS + COVER_LAW_RELOAD_KEPT,
+                       worker->stream.rules[conn->settings].site != worker->stream.site);
     }
 }
 
@@ -320,6 +346,7 @@ void laws_conn_watch(struct sim *sim, void *context) {
         late_judge(laws, worker);
         sleep_judge(laws, worker);
         budget_judge(laws, worker);
+        settings_judge(laws, worker);
         ledger_judge_worker(laws, worker);
         seen->before_ms = now_ms;
         seen->wait_ms = worker->wait_ms;

@@ -1,5 +1,6 @@
 // What clients and laws keep for one world.
 #pragma once
+#include "core/conn/conn.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/cover.h"
 #include "tests/sim/laws.h"
@@ -10,9 +11,9 @@ enum { LAWS_CONFIG_BYTES = 8192, LAWS_CONNECTIONS_MAX = 4096 };
 // What the configuration of this seed says, as far as a law needs it.
 struct laws_rules {
     uint32_t handshake_ms, ping_ms, pong_ms, stall_ms, drain_ms, idle_ms, age_ms;
-    uint32_t message_bytes, queue_bytes, connections;
-    uint64_t worker_queue_bytes;
-    bool is_heavy; // many clients want large messages back and do not read them
+    uint32_t message_bytes, queue_bytes, worker_queue_mib, connections;
+    bool has_rate, has_address; // few handshakes a second, few connections of an address
+    bool is_heavy;              // many clients want large messages back and do not read them
 };
 
 // A connection of a worker as the laws have seen it move (laws_conn.c).
@@ -25,6 +26,8 @@ struct laws_conn {
     bool is_kept;          // HEAD: a request was answered before
     bool is_since_unknown; // since_ms is later than that: no wait is judged as too short
     uint32_t ends;         // close records since it came to life: at most one
+    bool has_settings;
+    struct conn_settings settings; // what it was opened with
 };
 
 struct laws_worker {
@@ -42,7 +45,10 @@ struct laws_worker {
 struct laws {
     struct sim *sim;
     char config[LAWS_CONFIG_BYTES];
-    struct laws_rules rules;
+    struct laws_rules rules;       // the newest that were in order
+    struct laws_rules least, most; // of all so far: what a reload may change under a connection
+    uint32_t reads, reloads;       // configurations read, and those of them that were in order
+    uint32_t reads_seen, site_number_seen, old_sites_seen; // laws_reload.c
     bool is_undisturbed; // no fault is on: what takes long is the gateway's doing
     struct ledger ledger;
     struct client *clients;
@@ -56,3 +62,8 @@ void laws_conn_open(struct laws *laws);
 void laws_conn_watch(struct sim *sim, void *context);
 void laws_conn_end(struct laws *laws); // nothing is left
 void laws_conn_close(struct laws *laws);
+
+// laws_reload.c: what reloads do, after every event.
+void laws_reload_open(struct laws *laws); // their signals
+void laws_reload_watch(struct sim *sim, void *context);
+void laws_reload_end(struct laws *laws);

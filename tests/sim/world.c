@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "core/base/check.h"
+#include "gateway/process/files.h"
 #include "gateway/process/process.h"
 #include "gateway/stream/json_memory.h"
 #include "tests/sim/laws.h"
@@ -41,7 +42,6 @@ struct thread { // of the gateway; the last one is the control thread
 };
 
 struct world {
-    const struct config *config;
     struct thread threads[SIM_WORKERS_MAX + 1];
     uint32_t thread_count;
 };
@@ -195,17 +195,27 @@ static const char *environment_nothing(void *context, const char *name) {
     return NULL;
 }
 
-static const struct config *config_make(struct sim *sim) {
-    static struct config_errors errors;
-    struct config_source source = {.text = span_text(sim->config_text),
+static const struct config *config_read(const char *text, struct config_errors *errors) {
+    struct config_source source = {.text = span_text(text),
                                    .file = "sim",
                                    .load = load_nothing,
                                    .environment = environment_nothing};
-    const struct config *config = config_open(&source, &errors);
+    return config_open(&source, errors);
+}
+
+static const struct config *config_make(struct sim *sim) {
+    static struct config_errors errors;
+    const struct config *config = config_read(sim->config_text, &errors);
     if (config == NULL) {
         sim_fail(sim, "engine", "configuration: %s", errors.lines[0]);
     }
     return config;
+}
+
+// gateway/process/files.h: what a reload reads.
+const struct config *files_config_open(const char *path, struct config_errors *errors) {
+    (void)path;
+    return config_read(laws_config_again(sim_world), errors);
 }
 
 static void thread_open(struct sim *sim, uint32_t index, struct io *io) {
@@ -220,8 +230,8 @@ void world_open(struct sim *sim) {
     struct process *process = aligned_alloc(64, (sizeof *process + 63) / 64 * 64);
     check(process != NULL);
     memset(process, 0, sizeof *process);
-    world = (struct world){.config = config_make(sim)};
-    process->config = world.config;
+    world = (struct world){.thread_count = 0};
+    process->config = config_make(sim);
     process->worker_count = sim->worker_count;
     sim->process = process;
     if (process_open(process) != 0) {
@@ -259,6 +269,11 @@ void world_drain(struct sim *sim) {
     sim_wake(sim, sim->process->io);
 }
 
+void sim_reload(struct sim *sim) {
+    process_reload(sim->process, 0);
+    sim_wake(sim, sim->process->io);
+}
+
 bool world_has_stopped(const struct sim *sim) {
     (void)sim;
     bool is_over = true;
@@ -282,6 +297,12 @@ void world_check_empty(struct sim *sim) {
     }
 }
 
+static void site_drop(struct site *site) {
+    const struct config *config = site->config;
+    site_close(&site);
+    config_close(&config);
+}
+
 void world_close(struct sim *sim) {
     struct process *process = sim->process;
     struct io *ios[SIM_WORKERS_MAX + 1];
@@ -298,8 +319,13 @@ void world_close(struct sim *sim) {
     for (uint32_t i = 0; i < world.thread_count; i++) {
         sim_io_free(ios[i]);
     }
-    site_close(&process->site);
-    config_close(&world.config);
+    for (uint32_t i = 0; i < process->old_site_count; i++) {
+        site_drop(process->old_sites[i]);
+    }
+    if (process->reload.is_active) {
+        site_drop(process->reload.site);
+    }
+    site_drop(process->site);
     free(process);
     sim->process = NULL;
 }
