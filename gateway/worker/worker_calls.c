@@ -37,6 +37,8 @@ static void on_site(struct worker *worker, const struct bus_event *call) {
     bool is_set = stream_site_set(&worker->stream, site);
     if (is_set) {
         worker->worker_queue_bytes = site->config->worker_queue_bytes;
+    } else { // it was counted as one that will use it
+        atomic_fetch_sub_explicit(&site->worker_holds, 1, memory_order_release);
     }
     answer.mail.words[4] = is_set ? 0 : (uint64_t)-ENOSPC;
     answer_send(worker, &answer, span_empty(), false);

@@ -20,6 +20,7 @@ Test(calls, a_site_is_taken_or_refused_whole) {
     answer = call(rig, CALL_SITE, WORDS((uintptr_t)third, 0, 0), span_empty());
     cr_assert_eq(answer->mail.words[4], (uint64_t)-ENOSPC);
     cr_assert_eq(rig->worker.stream.site, second);
+    cr_assert_eq(third->worker_holds, 0); // or it would stand for ever
     rig_close(rig);
 }
 
