@@ -2,6 +2,7 @@
 // fault that was found is found again.
 //
 //   LENGTH ---------------------------------------------------------------------> DONE
+//   UNTIL_END ------------------------(http_body_end)----------------------------> DONE
 //   SIZE_FIRST -> SIZE -> (extension states ->) SIZE_LF -> DATA -> DATA_CR -> DATA_LF
 //       ^                                              |                             |
 //       '----------------------------------------------+-----------------------------'
@@ -13,12 +14,14 @@
 #include "core/http/body.h"
 #include "core/base/check.h"
 #include "core/http/chars.h"
+#include "core/http/response.h"
 
 #include "core/base/pure.h"
 
 enum body_state {
     BODY_DONE,
     BODY_LENGTH,
+    BODY_UNTIL_END,  // of a response: as long as the connection lasts
     BODY_SIZE_FIRST, // the first digit of a chunk size
     BODY_SIZE,
     BODY_SPACE,      // white space in a chunk line: only an extension may follow (RFC 9112 7.1.1)
@@ -51,6 +54,30 @@ void http_body_init(struct http_body *body, const struct http_request *request) 
     }
 }
 
+void http_body_init_response(struct http_body *body, const struct http_response *response,
+                             bool is_to_head) {
+    *body = (struct http_body){.state = BODY_DONE};
+    if (!http_response_has_body(response, is_to_head)) {
+        return;
+    }
+    check(!(response->is_chunked && response->has_content_length));
+    body->remaining = response->content_length;
+    if (response->is_chunked) {
+        body->state = BODY_SIZE_FIRST;
+    } else if (!response->has_content_length) {
+        body->state = BODY_UNTIL_END;
+    } else if (response->content_length > 0) {
+        body->state = BODY_LENGTH;
+    }
+}
+
+bool http_body_end(struct http_body *body) {
+    if (body->state == BODY_UNTIL_END) {
+        body->state = BODY_DONE;
+    }
+    return body->state == BODY_DONE;
+}
+
 bool http_body_is_done(const struct http_body *body) {
     return body->state == BODY_DONE;
 }
@@ -62,6 +89,12 @@ static bool body_is_too_large(const struct http_body *body, uint64_t body_bytes_
 // The piece of the present length or chunk that the input holds; it is not empty.
 static struct span body_take_piece(struct http_body *body, struct span *input) {
     check(input->length > 0);
+    if (body->state == BODY_UNTIL_END) {
+        struct span all = *input;
+        *input = span_from(*input, input->length);
+        body->total += all.length;
+        return all;
+    }
     check(body->remaining > 0);
     uint32_t length = body->remaining < input->length ? (uint32_t)body->remaining : input->length;
     struct span piece = span_first(*input, length);
@@ -224,7 +257,8 @@ enum http_body_result http_body_feed(struct http_body *body, struct span *input,
         if (body->state == BODY_DONE) {
             return HTTP_BODY_DONE;
         }
-        bool is_data = body->state == BODY_LENGTH || body->state == BODY_DATA;
+        bool is_data =
+            body->state == BODY_LENGTH || body->state == BODY_UNTIL_END || body->state == BODY_DATA;
         if (is_data && body_is_too_large(body, body_bytes_max)) {
             *fault = fault_get(FAULT_body_too_large);
             return HTTP_BODY_FAULT;
@@ -242,4 +276,15 @@ enum http_body_result http_body_feed(struct http_body *body, struct span *input,
         }
         *input = span_from(*input, 1);
     }
+}
+
+uint32_t http_chunk_head_write(uint8_t target[HTTP_CHUNK_HEAD_BYTES_MAX], uint32_t data_bytes) {
+    check(data_bytes > 0); // a size of zero would end the body
+    uint32_t digits = (35 - (uint32_t)__builtin_clz(data_bytes)) / 4;
+    for (uint32_t i = 0; i < digits; i++) {
+        target[i] = (uint8_t) "0123456789abcdef"[data_bytes >> (4 * (digits - 1 - i)) & 15];
+    }
+    target[digits] = '\r';
+    target[digits + 1] = '\n';
+    return digits + 2;
 }

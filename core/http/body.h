@@ -1,5 +1,5 @@
-// Request body framing: Content-Length and chunked (RFC 9112 6 and 7), streamed. Pure; pieces point
-// into the input.
+// Body framing: Content-Length, chunked and, for responses, until the connection ends (RFC 9112 6
+// and 7), streamed. Pure; pieces point into the input.
 #pragma once
 #include "core/base/fault.h"
 #include "core/base/span.h"
@@ -19,6 +19,8 @@ enum http_body_result { HTTP_BODY_NEED_MORE, HTTP_BODY_PIECE, HTTP_BODY_DONE, HT
 
 void http_body_init(struct http_body *body, const struct http_request *request);
 bool http_body_is_done(const struct http_body *body);
+// The stream ended: whether the body is complete with it. False: it was cut short.
+bool http_body_end(struct http_body *body);
 // Consumes from *input. PIECE: *piece is body bytes inside the input (call again for the rest).
 // DONE: the body is complete and *input starts with what follows it; asking again says so again.
 // NEED_MORE: *input is used up. Chunk extensions and trailers are read, bounded
@@ -28,3 +30,8 @@ bool http_body_is_done(const struct http_body *body);
 enum http_body_result http_body_feed(struct http_body *body, struct span *input,
                                      uint64_t body_bytes_max, struct span *piece,
                                      const struct fault **fault);
+
+// Chunks that we write ourselves: size line, data, CR LF. The last one is "0" CR LF CR LF.
+enum { HTTP_CHUNK_HEAD_BYTES_MAX = 10 }; // eight digits and CR LF
+// Writes the size line of a chunk of data_bytes (1 or more) and returns its length.
+uint32_t http_chunk_head_write(uint8_t target[HTTP_CHUNK_HEAD_BYTES_MAX], uint32_t data_bytes);

@@ -5,18 +5,23 @@
 
 #include "core/base/pure.h"
 
-const struct http_field *http_field_find(const struct http_request *request, const char *name,
-                                         const struct http_field *from) {
-    uint32_t start = from == NULL ? 0 : (uint32_t)(from - request->fields) + 1;
-    check(start <= request->field_count);
+const struct http_field *http_fields_find(const struct http_field *fields, uint32_t field_count,
+                                          const char *name, const struct http_field *from) {
+    uint32_t start = from == NULL ? 0 : (uint32_t)(from - fields) + 1;
+    check(start <= field_count);
     struct span text = span_text(name);
-    for (uint32_t i = start; i < request->field_count; i++) {
-        const struct http_field *field = &request->fields[i];
+    for (uint32_t i = start; i < field_count; i++) {
+        const struct http_field *field = &fields[i];
         if (field->name.length == text.length && span_equal_nocase(field->name, text)) {
             return field;
         }
     }
     return NULL;
+}
+
+const struct http_field *http_field_find(const struct http_request *request, const char *name,
+                                         const struct http_field *from) {
+    return http_fields_find(request->fields, request->field_count, name, from);
 }
 
 uint32_t http_field_count(const struct http_request *request, const char *name) {

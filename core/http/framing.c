@@ -111,7 +111,7 @@ static const struct fault *framing_host(const struct http_framing *framing,
 }
 
 static const struct fault *framing_content_length(const struct http_framing *framing,
-                                                  struct http_request *request) {
+                                                  struct http_length *length) {
     struct span text = framing->content_length;
     // Equal duplicates too: RFC 9112 6.3 lets a server refuse them.
     if (framing->content_length_count > 1 || span_find(text, ',') >= 0) {
@@ -122,35 +122,37 @@ static const struct fault *framing_content_length(const struct http_framing *fra
         return fault_get(FAULT_content_length_malformed);
     }
     for (uint32_t i = 0; i < text.length; i++) {
-        request->content_length = request->content_length * 10 + (uint64_t)(text.data[i] - '0');
+        length->content_length = length->content_length * 10 + (uint64_t)(text.data[i] - '0');
     }
-    request->has_content_length = true;
+    length->has_content_length = true;
     return NULL;
 }
 
-static const struct fault *framing_body(const struct http_framing *framing,
-                                        struct http_request *request) {
+const struct fault *http_framing_length(const struct http_framing *framing, uint8_t version_minor,
+                                        struct http_length *length) {
+    *length = (struct http_length){.content_length = 0};
     if (framing->coding_state == CODING_NONE) {
-        return framing->content_length_count == 0 ? NULL : framing_content_length(framing, request);
+        return framing->content_length_count == 0 ? NULL : framing_content_length(framing, length);
     }
     if (framing->content_length_count > 0) {
         return fault_get(FAULT_length_and_encoding);
     }
-    if (framing->coding_state == CODING_MALFORMED || request->version_minor == 0) {
+    if (framing->coding_state == CODING_MALFORMED || version_minor == 0) {
         return fault_get(FAULT_transfer_encoding_malformed);
     }
     if (framing->coding_state == CODING_UNKNOWN) {
         return fault_get(FAULT_transfer_encoding_unknown);
     }
-    request->is_chunked = true;
+    length->is_chunked = true;
     return NULL;
 }
 
 const struct fault *http_framing_finish(const struct http_framing *framing,
                                         struct http_request *request) {
+    struct http_length length = {.content_length = 0};
     const struct fault *fault = framing_host(framing, request);
     if (fault == NULL) {
-        fault = framing_body(framing, request);
+        fault = http_framing_length(framing, request->version_minor, &length);
     }
     if (fault == NULL && framing->has_other_expectation) {
         fault = fault_get(FAULT_expectation_unknown);
@@ -158,6 +160,9 @@ const struct fault *http_framing_finish(const struct http_framing *framing,
     if (fault != NULL) {
         return fault;
     }
+    request->content_length = length.content_length;
+    request->has_content_length = length.has_content_length;
+    request->is_chunked = length.is_chunked;
     // Owed only to 1.1 and only where a body will follow (RFC 9110 10.1.1).
     bool has_body = request->is_chunked || request->content_length > 0;
     bool is_current = request->version_minor == 1;

@@ -22,6 +22,14 @@ struct http_framing {
 
 // NULL, or a field that is wrong whatever else the head holds.
 const struct fault *http_framing_note(struct http_framing *framing, const struct http_field *field);
+// How the body ends (RFC 9112 6.3); all zero: no field says.
+struct http_length {
+    uint64_t content_length;
+    bool has_content_length;
+    bool is_chunked;
+};
+const struct fault *http_framing_length(const struct http_framing *framing, uint8_t version_minor,
+                                        struct http_length *length);
 // Fills host, the body framing, Expect and keep_alive of the request, whose version is known.
 const struct fault *http_framing_finish(const struct http_framing *framing,
                                         struct http_request *request);

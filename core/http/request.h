@@ -80,6 +80,9 @@ const struct fault *http_request_parse(struct span head, struct http_request *re
 // before (NULL: from the start).
 const struct http_field *http_field_find(const struct http_request *request, const char *name,
                                          const struct http_field *from);
+// The same in any list of fields.
+const struct http_field *http_fields_find(const struct http_field *fields, uint32_t field_count,
+                                          const char *name, const struct http_field *from);
 // How many fields have that name.
 uint32_t http_field_count(const struct http_request *request, const char *name);
 // Takes the next element off a comma-separated list (RFC 9110 5.6.1): empty elements are skipped,
