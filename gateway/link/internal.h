@@ -14,3 +14,14 @@ bool link_on_accept(struct link *link, const struct io_completion *completion,
                     struct link_event *event);
 void link_on_accept_cancel(struct link *link, const struct io_completion *completion);
 void link_accept_step(struct link *link);
+// Finds a ring with a free slot, opening one when all are full, and makes it open_ring. False:
+// there is none now.
+bool link_ring_choose(struct link *link);
+// The slot that the kernel chose, in its new life: OPEN, and nothing in flight.
+link_id link_slot_begin(struct link *link, uint8_t ring, uint32_t slot_number, uint32_t listener);
+// Completions of sockets that we open. True: *event is for the owner.
+bool link_on_socket(struct link *link, const struct io_completion *completion,
+                    struct link_event *event);
+bool link_on_connect(struct link *link, const struct io_completion *completion,
+                     struct link_event *event);
+bool link_on_option(struct link *link, const struct io_completion *completion);

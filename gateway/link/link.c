@@ -120,6 +120,10 @@ void link_close(struct link *link, link_id id) {
         slot->flight |= LINK_SEND_CANCELLING;
         io_send_cancel(link->io, link_handle(link, id));
     }
+    if ((slot->flight & LINK_CONNECTING) != 0) {
+        slot->flight |= LINK_SEND_CANCELLING; // nothing is sent before it is connected
+        io_connect_cancel(link->io, link_handle(link, id));
+    }
     link_stop_step(link, id);
 }
 
@@ -357,7 +361,8 @@ static bool on_close(struct link *link, const struct io_completion *completion,
 
 static bool is_of_slot(uint8_t operation) {
     return operation == IO_POLL || operation == IO_RECEIVE || operation == IO_SEND ||
-           operation == IO_SENDMSG || operation == IO_CLOSE || operation == IO_CANCEL;
+           operation == IO_SENDMSG || operation == IO_CLOSE || operation == IO_CANCEL ||
+           operation == IO_CONNECT || operation == IO_SET_OPTION;
 }
 
 // A completion of an older life of the slot is counted and dropped (pitfall 4). A lent buffer is
@@ -396,6 +401,12 @@ static bool dispatch(struct link *link, const struct io_completion *completion,
         return on_cancel(link, completion, event);
     case IO_CLOSE:
         return on_close(link, completion, event);
+    case IO_SOCKET:
+        return link_on_socket(link, completion, event);
+    case IO_CONNECT:
+        return link_on_connect(link, completion, event);
+    case IO_SET_OPTION:
+        return link_on_option(link, completion);
     case IO_DOORBELL:
         *event = (struct link_event){.kind = LINK_EVENT_DOORBELL};
         return true;

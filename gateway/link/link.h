@@ -1,12 +1,14 @@
-// The life of a socket above io.h: accept, receive, send, close, arming again, starvation, and
-// which ring is open. All that decides about operations stands here and runs unchanged on the
+// The life of a socket above io.h: accept, connect, receive, send, close, arming again, starvation,
+// and which ring is open. All that decides about operations stands here and runs unchanged on the
 // simulator's io. It knows nothing of HTTP or WebSocket: its owner takes events one at a time and
 // answers with calls; nothing calls back. Owner: one thread.
 //
 // States of a slot, and what it waits for:
 //
 //   FREE --accept--> OPEN --link_close--> STOPPING --> CLOSING --> FREE
+//     \--socket-----/
 //
+//   OPEN      after link_socket: link_connect, then the end of connecting
 //   STOPPING  nothing in flight but the poll, having read and thrown away what the peer has sent
 //             until -EAGAIN (unless its end was seen)
 //   CLOSING   the poll's end, the cancel and the close to be reaped
@@ -39,7 +41,9 @@ enum link_flight { // operations in the kernel, bits
     LINK_SENDING = 1 << 2,
     LINK_CANCELLING = 1 << 3,
     LINK_CLOSE_OUT = 1 << 4,
-    LINK_SEND_CANCELLING = 1 << 5,
+    LINK_SEND_CANCELLING = 1 << 5, // a send or a connect
+    LINK_CONNECTING = 1 << 6,
+    LINK_OPTION = 1 << 7, // a socket option is being set
 };
 
 enum link_flag {
@@ -66,18 +70,21 @@ struct link_slot {
 static_assert(sizeof(struct link_slot) == 16, "io slot of DESIGN.md section 4");
 
 enum link_event_kind {
-    LINK_EVENT_ACCEPTED, // a new socket with its address: answer link_own, or link_close
-    LINK_EVENT_READABLE, // answer link_receive now, or later when the owner reads again
-    LINK_EVENT_BYTES,    // data from a receive buffer: work on it, then link_bytes_done; the owner
-                         // then asks for more by link_receive
-    LINK_EVENT_TARGET,   // `bytes` were received into the owner's target
-    LINK_EVENT_RETURNED, // lent memory comes back from a socket that is being closed
-    LINK_EVENT_END,      // the peer ended its side
-    LINK_EVENT_ERROR,    // receive or send failed: error is -errno; the owner closes
-    LINK_EVENT_SENT,     // the send ended: `bytes` went out; error is 0 or -errno
-    LINK_EVENT_CLOSED,   // the slot is free: the owner's last event of this socket
-    LINK_EVENT_DOORBELL, // another thread rang
-    LINK_EVENT_WRITTEN,  // an io_write ended: token and result in `owner` and `error`
+    LINK_EVENT_ACCEPTED,  // a new socket with its address: answer link_own, or link_close
+    LINK_EVENT_SOCKET,    // link_socket: a slot, already its owner's: answer link_connect, or
+                          // link_close. `error`: none could be had, and this is the last event
+    LINK_EVENT_CONNECTED, // it may be used from now on; `error`: -errno, and the owner closes
+    LINK_EVENT_READABLE,  // answer link_receive now, or later when the owner reads again
+    LINK_EVENT_BYTES,     // data from a receive buffer: work on it, then link_bytes_done; the owner
+                          // then asks for more by link_receive
+    LINK_EVENT_TARGET,    // `bytes` were received into the owner's target
+    LINK_EVENT_RETURNED,  // lent memory comes back from a socket that is being closed
+    LINK_EVENT_END,       // the peer ended its side
+    LINK_EVENT_ERROR,     // receive or send failed: error is -errno; the owner closes
+    LINK_EVENT_SENT,      // the send ended: `bytes` went out; error is 0 or -errno
+    LINK_EVENT_CLOSED,    // the slot is free: the owner's last event of this socket
+    LINK_EVENT_DOORBELL,  // another thread rang
+    LINK_EVENT_WRITTEN,   // an io_write ended: token and result in `owner` and `error`
 };
 
 struct link_event {
@@ -159,6 +166,16 @@ void link_hold_accept(struct link *link, bool is_held);
 // Whether every accept has ended, so that listeners may be closed.
 bool link_is_accept_quiet(const struct link *link);
 void link_listeners_close(struct link *link);
+
+// --- connecting
+struct link_target {
+    const struct io_peer *peer; // of an IP address; the kernel's until CONNECTED, or CLOSED
+    const char *path;           // of a Unix socket, at most 107 bytes; NULL: peer counts
+};
+// A socket to connect with; SOCKET follows. False: no slot is free anywhere.
+MUST_USE bool link_socket(struct link *link, enum address_kind kind, bool is_v6, uint32_t owner);
+// Once, after SOCKET. CONNECTED follows, unless it is closed before.
+void link_connect(struct link *link, link_id id, const struct link_target *target);
 
 // --- one socket
 void link_own(struct link *link, link_id id, uint32_t owner);

@@ -47,9 +47,7 @@ static uint32_t free_slots(const struct link *link, uint32_t ring) {
     return link->slots_per_ring - link->used[ring] - link->armed[ring];
 }
 
-// A ring with a slot for one more accept, opening a ring when all are full. False: there is none
-// now.
-static bool ring_choose(struct link *link) {
+bool link_ring_choose(struct link *link) {
     uint32_t count = io_ring_count(link->io);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t ring = (link->open_ring + i) % count;
@@ -111,7 +109,7 @@ void link_accept_step(struct link *link) {
         if (accept->is_armed || accept->is_cancelling) {
             continue;
         }
-        if (free_slots(link, link->open_ring) == 0 && !ring_choose(link)) {
+        if (free_slots(link, link->open_ring) == 0 && !link_ring_choose(link)) {
             link->is_paused = true; // clients wait in the backlog until a slot is free
             break;
         }
@@ -125,8 +123,7 @@ static struct link_accept *accept_find(struct link *link, uint32_t storage_index
     return &link->listeners[storage_index / LINK_ACCEPTS].accepts[storage_index % LINK_ACCEPTS];
 }
 
-static link_id slot_begin(struct link *link, uint8_t ring, uint32_t slot_number,
-                          uint32_t listener) {
+link_id link_slot_begin(struct link *link, uint8_t ring, uint32_t slot_number, uint32_t listener) {
     link_id id = (uint32_t)ring << LINK_RING_SHIFT | slot_number;
     struct link_slot *slot = link_slot_at(link, id);
     check(slot->state == LINK_FREE && slot->flight == 0);
@@ -135,9 +132,6 @@ static link_id slot_begin(struct link *link, uint8_t ring, uint32_t slot_number,
     link_move(link, id, LINK_OPEN);
     link->used[ring]++;
     link->used_total++;
-    counter_add(link->counters, COUNTER_accepted, 1);
-    slot->flight |= LINK_POLLING;
-    io_poll(link->io, link_handle(link, id));
     return id;
 }
 
@@ -155,7 +149,10 @@ bool link_on_accept(struct link *link, const struct io_completion *completion,
                   completion->result);
         return false;
     }
-    link_id id = slot_begin(link, completion->ring, (uint32_t)completion->result, listener);
+    link_id id = link_slot_begin(link, completion->ring, (uint32_t)completion->result, listener);
+    counter_add(link->counters, COUNTER_accepted, 1);
+    link_slot_at(link, id)->flight |= LINK_POLLING;
+    io_poll(link->io, link_handle(link, id));
     *event = (struct link_event){.kind = LINK_EVENT_ACCEPTED, .id = id, .listener = listener};
     event->address.kind = ADDRESS_UNIX;
     if (!link->listeners[listener].is_unix && !io_peer_decode(&accept->peer, &event->address)) {

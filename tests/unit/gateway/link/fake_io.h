@@ -24,6 +24,7 @@ struct fake_slot {
     uint8_t phase;
     uint16_t generation;
     bool is_polling, is_receiving, is_sending, is_send_cancelling, is_cancelling, is_closing;
+    bool is_connecting, is_setting;
     struct span_mut target;
     uint32_t pieces;
 };
@@ -39,6 +40,7 @@ struct io {
         int listener;
         struct io_peer *peer;
     } accepts[FAKE_ACCEPTS];
+    uint32_t sockets[FAKE_RINGS]; // asked for and not answered
     bool is_lent[FAKE_RINGS][64];
     uint8_t buffers[FAKE_RINGS][64][64];
     uint32_t buffer_count[FAKE_RINGS];
@@ -104,7 +106,7 @@ void io_listener_close(struct io *io, int listener) {
 void io_accept_one(struct io *io, uint8_t ring, int listener, uint32_t storage_index,
                    struct io_peer *peer) {
     expect(!io->accepts[storage_index].is_armed, "accept %u is armed twice", storage_index);
-    uint32_t taken = 0;
+    uint32_t taken = io->sockets[ring];
     for (uint32_t i = 0; i < FAKE_ACCEPTS; i++) {
         taken += io->accepts[i].is_armed && io->accepts[i].ring == ring;
     }
@@ -122,6 +124,47 @@ void io_accept_one_cancel(struct io *io, uint8_t ring, uint32_t storage_index) {
     expect(io->accepts[storage_index].ring == ring, "of another ring");
     expect(!io->accepts[storage_index].is_cancelling, "cancelled twice");
     io->accepts[storage_index].is_cancelling = true;
+}
+
+void io_socket(struct io *io, uint8_t ring, enum address_kind kind, bool is_v6, uint32_t token,
+               uint16_t generation) {
+    expect(kind != ADDRESS_NONE && generation == 0, "a socket of no kind");
+    io->sockets[ring]++;
+    fake_note(io, is_v6 ? "socket v6" : "socket", (struct io_handle){.ring = ring, .slot = token});
+}
+
+static inline void fake_connect(struct io *io, struct io_handle handle, const char *what) {
+    struct fake_slot *slot = fake_slot(io, handle);
+    expect(!slot->is_connecting && !slot->is_polling, "connected twice");
+    slot->is_connecting = true;
+    slot->generation = handle.generation;
+    fake_note(io, what, handle);
+}
+
+void io_connect(struct io *io, struct io_handle handle, const struct io_peer *peer) {
+    expect(peer->length > 0, "no address");
+    fake_connect(io, handle, "connect");
+}
+
+int io_connect_unix(struct io *io, struct io_handle handle, const char *path) {
+    expect(path[0] == '/', "no path");
+    fake_connect(io, handle, "connect unix");
+    return 0;
+}
+
+void io_connect_cancel(struct io *io, struct io_handle handle) {
+    struct fake_slot *slot = fake_slot(io, handle);
+    expect(slot->is_connecting && !slot->is_send_cancelling, "nothing to cancel");
+    slot->is_send_cancelling = true;
+    fake_note(io, "cancel connect", handle);
+}
+
+void io_set_option(struct io *io, struct io_handle handle, int level, int name, const int *value) {
+    struct fake_slot *slot = fake_slot(io, handle);
+    expect(level > 0 && name > 0 && *value == 1 && !slot->is_setting, "an option");
+    slot->is_setting = true;
+    slot->generation = handle.generation;
+    fake_note(io, "set option", handle);
 }
 
 void io_poll(struct io *io, struct io_handle handle) {
@@ -169,6 +212,7 @@ void io_send_cancel(struct io *io, struct io_handle handle) {
 void io_cancel_then_close(struct io *io, struct io_handle handle) {
     struct fake_slot *slot = fake_slot(io, handle);
     expect(!slot->is_receiving && !slot->is_sending, "in flight at the close");
+    expect(!slot->is_connecting && !slot->is_setting, "in flight at the close");
     slot->phase = FAKE_ENDING;
     slot->is_cancelling = true;
     slot->is_closing = true;
@@ -178,7 +222,9 @@ void io_cancel_then_close(struct io *io, struct io_handle handle) {
 void io_close(struct io *io, struct io_handle handle) {
     struct fake_slot *slot = &io->slots[handle.ring][handle.slot];
     expect(!slot->is_closing && !slot->is_receiving && !slot->is_sending, "in flight at the close");
+    expect(!slot->is_connecting && !slot->is_setting, "in flight at the close");
     slot->phase = FAKE_ENDING;
+    slot->generation = handle.generation;
     slot->is_closing = true;
     fake_note(io, "close", handle);
 }
@@ -330,4 +376,36 @@ static inline void fake_accept_cancelled(struct io *io, uint32_t storage_index) 
     fake_push(io, (struct io_completion){.operation = IO_ACCEPT_CANCEL,
                                          .ring = io->accepts[storage_index].ring,
                                          .slot = storage_index});
+}
+
+// A socket that was asked for is there, in the lowest free slot of the ring: its id; or with an
+// error, LINK_NONE.
+static inline link_id fake_socket(struct io *io, uint8_t ring, uint32_t token, int32_t error) {
+    expect(io->sockets[ring] > 0, "no socket was asked for");
+    io->sockets[ring]--;
+    uint32_t number = 0;
+    while (number < FAKE_SLOTS && io->slots[ring][number].phase != FAKE_CLOSED) {
+        number++;
+    }
+    expect(number < FAKE_SLOTS, "no slot was kept for it");
+    if (error == 0) {
+        io->slots[ring][number] = (struct fake_slot){.phase = FAKE_OPEN};
+    }
+    fake_push(io, (struct io_completion){.operation = IO_SOCKET,
+                                         .ring = ring,
+                                         .slot = token,
+                                         .result = error == 0 ? (int32_t)number : error});
+    return error == 0 ? (uint32_t)ring << LINK_RING_SHIFT | number : LINK_NONE;
+}
+
+static inline void fake_connected(struct io *io, link_id id, int32_t result) {
+    expect(fake_at(io, id)->is_connecting, "it is not being connected");
+    fake_at(io, id)->is_connecting = false;
+    fake_push(io, fake_completion(io, id, IO_CONNECT, result));
+}
+
+static inline void fake_option_set(struct io *io, link_id id, int32_t result) {
+    expect(fake_at(io, id)->is_setting, "no option is being set");
+    fake_at(io, id)->is_setting = false;
+    fake_push(io, fake_completion(io, id, IO_SET_OPTION, result));
 }

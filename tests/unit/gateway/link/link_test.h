@@ -85,6 +85,10 @@ static inline void link_test_finish(struct link_test *test, link_id id) {
             fake_received(io, id, -EAGAIN, false);
         } else if (slot->is_sending) {
             fake_sent(io, id, -ECANCELED);
+        } else if (slot->is_connecting) {
+            fake_connected(io, id, -ECANCELED);
+        } else if (slot->is_setting) {
+            fake_option_set(io, id, 0);
         } else if (slot->is_send_cancelling || slot->is_cancelling) {
             fake_cancelled(io, id, 0);
         } else if (slot->is_polling && slot->is_closing) {
