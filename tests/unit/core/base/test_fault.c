@@ -16,10 +16,11 @@ static bool is_sent_code(uint16_t code) {
     return false;
 }
 
-// What a request may be refused with (DESIGN.md section 5, Refusal), and 500 for our own errors.
+// What a request may be refused with (DESIGN.md section 5, Refusal), 500 for our own errors, and
+// 502 and 504 for those of services.
 static bool is_refusal_status(uint16_t status) {
-    static const uint16_t statuses[] = {0,   400, 401, 403, 404, 405, 408, 413, 414,
-                                        417, 426, 429, 431, 500, 501, 503, 505};
+    static const uint16_t statuses[] = {0,   400, 401, 403, 404, 405, 408, 413, 414, 417,
+                                        426, 429, 431, 500, 501, 502, 503, 504, 505};
     for (uint32_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
         if (statuses[i] == status) {
             return true;
