@@ -98,7 +98,8 @@ enum {
     FRAME_HEAD_BYTES_MAX = 14,
     MESSAGE_BYTES_MAX = 64 << 20, // limits.message may not be set higher
     FRAGMENTS_MAX = 65536,
-    DEFLATE_LEVEL_MAX = 9, // libdeflate's higher ones cost 9 MB of tables and gain 2 %
+    DEFLATE_BYTES_MAX = 1 << 20, // longer messages go plain: one call of 3 ms is enough in a turn
+    DEFLATE_LEVEL_MAX = 9,       // libdeflate's higher ones cost 9 MB of tables and gain 2 %
 
     PONG_PENDING_MAX =
         16, // a burst of pings is answered ping by ping, a flood is not (RFC 6455 5.5.3)

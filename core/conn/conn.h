@@ -25,10 +25,12 @@
 #include "core/base/wheel.h"
 #include "core/http/body.h"
 #include "core/http/date.h"
+#include "core/http/deflate_offer.h"
 #include "core/http/reply.h"
 #include "core/http/request.h"
 #include "core/http/upgrade.h"
 #include "core/hub/outbox.h"
+#include "core/ws/deflate.h"
 #include "core/ws/reader.h"
 
 #include <assert.h>
@@ -101,11 +103,15 @@ struct conn {
     uint32_t send_ms;       // when the send in flight began
     uint32_t phase_ms; // when this state began; OPEN: when the ping went out, or (no ping out) the
                        // last round trip in microseconds
-    uint16_t settings; // index into conns.settings
-    uint8_t state;     // enum conn_state
-    uint8_t fault;     // why it ends: enum fault_id, meaningful once it is CLOSING or later
+    uint16_t settings : 12;    // index into conns.settings
+    uint16_t deflate_bits : 4; // permessage-deflate was agreed: the window that the client keeps
+                               // for what we send, 2^8 to 2^15 bytes; 0 = it was not
+    uint8_t state;             // enum conn_state
+    uint8_t fault;             // why it ends: enum fault_id, meaningful once it is CLOSING or later
 };
 static_assert(sizeof(struct conn) == 64, "one cache line per connection");
+static_assert(SETTINGS_MAX <= 1 << 12, "an index fits");
+static_assert(HTTP_DEFLATE_BITS_MAX < 1 << 4, "the window fits");
 
 enum { WEBSOCKET_KEY_BYTES = 24 }; // 16 bytes in base64
 
@@ -124,6 +130,8 @@ struct conn_input {
             uint32_t head_block; // the head, when it came in pieces
             uint32_t head_bytes;
             bool is_upgrade;
+            bool offers_deflate; // on the terms in `deflate`
+            struct http_deflate_terms deflate;
             bool expects_continue;
             uint8_t key[WEBSOCKET_KEY_BYTES];
         } http;
@@ -140,6 +148,8 @@ struct conn_settings {
     struct ws_reader_rules reader;
     struct outbox_bounds bounds;
     bool refuses_text, refuses_binary; // `messages`: 1003
+    uint8_t deflate_level;             // 0: permessage-deflate is declined
+    uint32_t deflate_threshold;        // shorter messages go plain
 };
 
 struct conns {
@@ -150,6 +160,7 @@ struct conns {
     struct outboxes outboxes;
     struct wheel wheel;
     const struct conn_settings *settings;
+    struct ws_deflate *deflate; // NULL: permessage-deflate is declined
     struct counters *counters;
     struct trace *trace;
     struct histogram *round_trip; // ns
@@ -217,7 +228,8 @@ struct conn_event {
     uint8_t opcode;      // MESSAGE
     bool is_upgrade;     // REQUEST: a WebSocket handshake that passed http_upgrade_check
     uint32_t block;      // arena block with the payload at WS_MESSAGE_HEADROOM; now the caller's
-    struct span payload; // valid until the next call that touches this connection or the bytes fed
+    struct span payload; // valid until the next call that touches this connection or the bytes fed,
+                         // and until the next conn_feed of any (a message that was inflated)
 };
 // Whether bytes may be fed now (false between an ask and its answer, while paused, or with replies
 // still to be sent).
@@ -245,7 +257,8 @@ void conn_on_error(struct conns *conns, uint32_t index,
                    enum fault_id fault); // peer_reset or transport_error: ends at once
 
 // --- answers and orders
-// 101 and CONN_OPEN. `subprotocol` may be empty.
+// 101 and CONN_OPEN. `subprotocol` may be empty. permessage-deflate is agreed to when the client
+// offers it and the settings have a level.
 void conn_upgrade(struct conns *conns, uint32_t index, uint16_t settings, struct span subprotocol);
 // Refuses the request in progress; refusal->keep_alive and is_head are filled in here. The
 // connection goes on only when nothing of the request is unread.

@@ -172,15 +172,21 @@ void conn_upgrade(struct conns *conns, uint32_t index, uint16_t settings, struct
         return;
     }
     uint8_t bytes[REPLY_BYTES_MAX];
+    uint8_t answer[HTTP_DEFLATE_ANSWER_BYTES_MAX];
+    bool has_deflate = conns->deflate != NULL && input->http.offers_deflate &&
+                       conns->settings[settings].deflate_level != 0;
+    struct http_deflate_terms terms = input->http.deflate;
+    uint32_t answer_bytes = has_deflate ? http_deflate_answer(terms, answer) : 0;
     uint32_t length = http_reply_write_switching(
-        span_make(input->http.key, WEBSOCKET_KEY_BYTES), subprotocol, span_empty(),
-        (struct span_mut){.data = bytes, .length = sizeof bytes});
+        span_make(input->http.key, WEBSOCKET_KEY_BYTES), subprotocol,
+        span_make(answer, answer_bytes), (struct span_mut){.data = bytes, .length = sizeof bytes});
     check(length > 0);
     if (!conn_put(conns, index, payload_bytes(conns->arena, span_make(bytes, length)))) {
         return;
     }
     conn_input_end_exchange(conns, index);
-    conn->settings = settings;
+    conn->settings = settings & (SETTINGS_MAX - 1u);
+    conn->deflate_bits = has_deflate ? terms.server_window_bits & 15u : 0u;
     conn_set(conn, CONN_WAS_OPEN);
     conn->opened_ms = conn_now32(conns);
     conn->message_ms = conn->opened_ms;
@@ -244,6 +250,7 @@ static struct conn_event on_head(struct conns *conns, uint32_t index, struct spa
         check(key.length == WEBSOCKET_KEY_BYTES);
         memcpy(input->http.key, key.data, WEBSOCKET_KEY_BYTES);
         input->http.is_upgrade = true;
+        input->http.offers_deflate = http_deflate_accept(request, &input->http.deflate);
         event.is_upgrade = true;
     }
     if (request->keep_alive && conn->fault == FAULT_none) {

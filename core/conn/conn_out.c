@@ -105,10 +105,47 @@ static bool is_stuck(const struct conns *conns, const struct outbox *outbox) {
     return outbox->flight_count > 0 && age >= (conns->has_unreaped ? UNREAPED_TURNS_MAX : 1);
 }
 
+// The payload as this connection gets it: its compressed variant where compression was agreed and
+// pays. That is made once, at the level of whoever wants it first. It never looks back farther than
+// the message is long, so that a smaller window than the compressor's is kept by the size.
+static uint32_t payload_form(struct conns *conns, const struct conn *conn, uint32_t payload) {
+    if (conn->deflate_bits == 0 || conn->state != CONN_OPEN) {
+        return payload;
+    }
+    const struct payload *content = payload_at(conns->arena, payload);
+    const struct conn_settings *settings = conn_settings_of(conns, conn);
+    uint32_t bytes_max =
+        conn->deflate_bits == HTTP_DEFLATE_BITS_MAX ? DEFLATE_BYTES_MAX : 1u << conn->deflate_bits;
+    if (content->kind != PAYLOAD_MESSAGE || content->data_bytes < settings->deflate_threshold ||
+        content->data_bytes > bytes_max) {
+        return payload;
+    }
+    if (content->packed != 0) {
+        return content->packed == PAYLOAD_PACKED_NONE ? payload : content->packed;
+    }
+    struct span data = payload_data(conns->arena, payload);
+    struct span packed;
+    if (!ws_deflate_compress(conns->deflate, settings->deflate_level, data, &packed)) {
+        payload_pack_not(conns->arena, payload);
+        counter_add(conns->counters, COUNTER_pack_skipped, 1);
+        return payload;
+    }
+    uint32_t variant = payload_pack(conns->arena, payload, packed);
+    if (variant == 0) { // no memory: not tried again for each of the others
+        payload_pack_not(conns->arena, payload);
+        return payload;
+    }
+    counter_add(conns->counters, COUNTER_messages_packed, 1);
+    counter_add(conns->counters, COUNTER_pack_bytes_before, data.length);
+    counter_add(conns->counters, COUNTER_pack_bytes_after, packed.length);
+    return variant;
+}
+
 enum conn_send_result conn_offer(struct conns *conns, uint32_t index, uint32_t payload,
                                  uint32_t channel) {
     const struct conn *conn = conn_at(conns, index);
     const struct outbox *outbox = &conn->outbox;
+    payload = payload_form(conns, conn, payload);
     struct outbox_bounds bounds = conn_settings_of(conns, conn)->bounds;
     if (!is_stuck(conns, outbox)) {
         uint64_t bytes =
@@ -126,6 +163,7 @@ enum conn_send_result conn_offer(struct conns *conns, uint32_t index, uint32_t p
 enum conn_send_result conn_send(struct conns *conns, uint32_t index, uint32_t payload,
                                 uint32_t channel) {
     struct outbox_bounds bounds = conn_settings_of(conns, conn_at(conns, index))->bounds;
+    payload = payload_form(conns, conn_at(conns, index), payload);
     return send_bounded(conns, index, payload, channel, bounds);
 }
 

@@ -1,6 +1,7 @@
 // Frames in: what a WebSocket peer sends, judged by core/ws and answered here. Also what is read
 // and thrown away after a violation.
 #include "core/base/check.h"
+#include "core/base/utf8.h"
 #include "core/conn/internal.h"
 #include "core/hub/payload.h"
 #include "core/ws/close.h"
@@ -62,8 +63,34 @@ static void on_close(struct conns *conns, uint32_t index, struct span payload) {
     conn_move(conns, index, outbox_is_empty(&conn->outbox) ? CONN_ENDED : CONN_FLUSH);
 }
 
+// Inflates a message into the worker's scratch and gives its block back. False: it is wrong, and
+// the connection ends.
+static bool message_unpack(struct conns *conns, uint32_t index, struct ws_event *frame) {
+    uint32_t plain_bytes_max =
+        conn_settings_of(conns, conn_at(conns, index))->reader.message_bytes_max;
+    struct span plain;
+    const struct fault *fault =
+        ws_deflate_inflate(conns->deflate, frame->payload, plain_bytes_max, &plain);
+    if (fault == NULL && frame->opcode == WS_TEXT && !utf8_is_valid(plain)) {
+        fault = fault_get(FAULT_message_utf8);
+    }
+    counter_add(conns->counters, COUNTER_messages_unpacked, 1);
+    counter_add(conns->counters, COUNTER_unpack_bytes_before, frame->payload.length);
+    if (frame->block != 0) {
+        arena_give(conns->arena, frame->block);
+        frame->block = 0;
+    }
+    if (fault != NULL) {
+        conn_violate(conns, index, fault);
+        return false;
+    }
+    counter_add(conns->counters, COUNTER_unpack_bytes_after, plain.length);
+    frame->payload = plain;
+    return true;
+}
+
 // Acts on one event of the reader. True: it is a message for the owner, in *event.
-static bool act(struct conns *conns, uint32_t index, const struct ws_event *frame,
+static bool act(struct conns *conns, uint32_t index, struct ws_event *frame,
                 struct conn_event *event) {
     struct conn *conn = conn_at(conns, index);
     switch (frame->kind) {
@@ -98,6 +125,9 @@ static bool act(struct conns *conns, uint32_t index, const struct ws_event *fram
         }
         return false;
     }
+    if (frame->is_compressed && !message_unpack(conns, index, frame)) {
+        return false;
+    }
     conn->message_ms = conn_now32(conns);
     counter_add(conns->counters, COUNTER_messages_in, 1);
     counter_add(conns->counters, COUNTER_message_bytes_in, frame->payload.length);
@@ -127,16 +157,23 @@ static void reader_store(struct conns *conns, uint32_t index, struct ws_reader *
     }
 }
 
+// The route's, and RSV1 where compression was agreed.
+static struct ws_reader_rules rules_of(const struct conns *conns, const struct conn *conn) {
+    struct ws_reader_rules rules = conn_settings_of(conns, conn)->reader;
+    rules.head.allows_rsv1 = conn->deflate_bits != 0;
+    return rules;
+}
+
 struct conn_event conn_feed_frames(struct conns *conns, uint32_t index, struct span_mut *bytes) {
     struct conn *conn = conn_at(conns, index);
-    const struct ws_reader_rules *rules = &conn_settings_of(conns, conn)->reader;
+    struct ws_reader_rules rules = rules_of(conns, conn);
     struct conn_event event = {.kind = CONN_EVENT_NONE};
     struct conn_input *input = conn_input_find(conns, index);
     // Between messages a connection has no reader of its own: a whole frame never writes the
     // reader, so all connections share one that is all zero.
     struct ws_reader *reader = input != NULL ? &input->reader : &conns->idle_reader;
     while (bytes->length > 0 && (conn->state == CONN_OPEN || conn->state == CONN_CLOSING)) {
-        struct ws_event frame = ws_reader_feed(reader, bytes, conns->arena, rules);
+        struct ws_event frame = ws_reader_feed(reader, bytes, conns->arena, &rules);
         if (act(conns, index, &frame, &event) || conn_has(conn, CONN_PAUSED)) {
             break;
         }
@@ -166,8 +203,8 @@ struct conn_event conn_feed_target(struct conns *conns, uint32_t index, uint32_t
     if ((conn->state != CONN_OPEN && conn->state != CONN_CLOSING) || input == NULL) {
         return event; // it was closed while the receive was in flight: the bytes are nobody's
     }
-    struct ws_event frame = ws_reader_received(&input->reader, length, conns->arena,
-                                               &conn_settings_of(conns, conn)->reader);
+    struct ws_reader_rules rules = rules_of(conns, conn);
+    struct ws_event frame = ws_reader_received(&input->reader, length, conns->arena, &rules);
     act(conns, index, &frame, &event);
     conn_input_settle(conns, index);
     return event;

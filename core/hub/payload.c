@@ -10,11 +10,12 @@
 enum {
     HEAD_BYTES_MAX = 10,   // of an unmasked frame (RFC 6455 5.2)
     OPCODE_CONTROL = 8,    // from here on, control frames
+    RESERVED_1 = 0x40,     // of a frame's first byte: the message is compressed (RFC 7692 6)
     LENGTH_7_MAX = 125,    // longest payload with a two-byte head
     LENGTH_16_MAX = 65535, // with a four-byte one
 };
 
-static_assert(sizeof(struct payload) == 16, "one cache line holds it and a small frame");
+static_assert(sizeof(struct payload) == 20, "one cache line holds it and a small frame");
 static_assert(sizeof(struct payload) + HEAD_BYTES_MAX <= PAYLOAD_HEADROOM, "a head fits in front");
 
 static uint32_t bytes_reserve(struct arena *arena, uint32_t data_bytes, uint8_t **data);
@@ -73,9 +74,32 @@ void payload_drop(struct arena *arena, uint32_t handle) {
     struct payload *payload = payload_at(arena, handle);
     check(payload->references > 0);
     payload->references--;
-    if (payload->references == 0) {
-        arena_give(arena, handle);
+    if (payload->references > 0) {
+        return;
     }
+    uint32_t packed = payload->packed;
+    arena_give(arena, handle);
+    if (packed != 0 && packed != PAYLOAD_PACKED_NONE) { // which has none of its own
+        struct payload *variant = payload_at(arena, packed);
+        check(variant->references > 0 && variant->packed == PAYLOAD_PACKED_NONE);
+        variant->references--;
+        if (variant->references == 0) {
+            arena_give(arena, packed);
+        }
+    }
+}
+
+uint32_t payload_pack(struct arena *arena, uint32_t handle, struct span packed) {
+    check(payload_at(arena, handle)->kind == PAYLOAD_MESSAGE);
+    check(payload_at(arena, handle)->packed == 0);
+    uint32_t variant = payload_frame(arena, payload_at(arena, handle)->opcode, packed);
+    if (variant == 0) {
+        return 0;
+    }
+    payload_at(arena, variant)->packed = PAYLOAD_PACKED_NONE;
+    arena_at(arena, variant)[payload_at(arena, variant)->wire_start] |= RESERVED_1;
+    payload_at(arena, handle)->packed = variant;
+    return variant;
 }
 
 // The payload whose data begins at data_start of its block, with the frame head right before it.

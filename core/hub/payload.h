@@ -12,6 +12,8 @@ enum {
     PAYLOAD_HEADROOM = 64
 }; // equals WS_MESSAGE_HEADROOM: struct payload, then room for the frame head right before the data
 
+#define PAYLOAD_PACKED_NONE UINT32_MAX
+
 enum payload_kind {
     PAYLOAD_BYTES,   // HTTP bytes: no message
     PAYLOAD_CONTROL, // a control frame: never dropped by a policy
@@ -21,6 +23,8 @@ enum payload_kind {
 // At the start of the block.
 struct payload {
     uint32_t references;
+    uint32_t packed; // its compressed variant, made when it is first wanted; one reference is held.
+                     // 0: not made yet; PAYLOAD_PACKED_NONE: it does not pay
     uint32_t wire_bytes; // head and data
     uint32_t data_bytes; // without the frame head
     uint16_t wire_start; // from the start of the block
@@ -56,5 +60,13 @@ uint32_t payload_adopt(struct arena *arena, uint32_t block, uint8_t opcode, uint
 static inline void payload_hold(struct arena *arena, uint32_t handle) {
     payload_at(arena, handle)->references++;
 }
-// Gives one reference back; the block with the last.
+// Makes the compressed variant of a message (RFC 7692 6.1: RSV1 set) around a copy of `packed`, and
+// lets the message keep it. Its handle, without a reference for the caller; 0: no memory, and
+// nothing changed.
+uint32_t payload_pack(struct arena *arena, uint32_t handle, struct span packed);
+// Notes that there will be none.
+static inline void payload_pack_not(struct arena *arena, uint32_t handle) {
+    payload_at(arena, handle)->packed = PAYLOAD_PACKED_NONE;
+}
+// Gives one reference back; the block, and the variant's, with the last.
 void payload_drop(struct arena *arena, uint32_t handle);

@@ -23,8 +23,10 @@ enum {
     PACKED_SPARE = 64,
     HEADER_BITS = 3,
     SCRATCH_ALIGN = 64,
+    EXPANSION_MAX = 1032, // of DEFLATE: a length of 258 in two bits
 };
 
+static void touch(struct ws_deflate *deflate, uint64_t bytes);
 static bool final_clear(struct ws_deflate *deflate, struct span data, uint32_t *packed_bytes);
 static bool reads_back(struct ws_deflate *deflate, struct span data, uint32_t packed_bytes);
 
@@ -39,7 +41,7 @@ uint64_t ws_deflate_packed_bytes_max(uint32_t plain_bytes_max) {
 uint64_t ws_deflate_scratch_bytes(uint32_t plain_bytes_max) {
     return scratch_round(sizeof(struct ws_deflate_tables)) +
            scratch_round(ws_deflate_packed_bytes_max(plain_bytes_max) + sizeof tail_marked) +
-           scratch_round((uint64_t)plain_bytes_max + 1);
+           2 * scratch_round((uint64_t)plain_bytes_max + 1);
 }
 
 void ws_deflate_init(struct ws_deflate *deflate, struct libdeflate_decompressor *decompressor,
@@ -54,6 +56,8 @@ void ws_deflate_init(struct ws_deflate *deflate, struct libdeflate_decompressor 
         .tables = (struct ws_deflate_tables *)(void *)scratch.data,
         .packed = packed,
         .plain = packed + scratch_round(packed_bytes),
+        .again =
+            packed + scratch_round(packed_bytes) + scratch_round((uint64_t)plain_bytes_max + 1),
         .plain_bytes_max = plain_bytes_max,
     };
 }
@@ -65,6 +69,7 @@ bool ws_deflate_compress(struct ws_deflate *deflate, uint8_t level, struct span 
     if (compressor == NULL || data.length > deflate->plain_bytes_max) {
         return false;
     }
+    touch(deflate, data.length);
     // It ends by itself where the result would not be a tenth shorter. One byte may be added.
     uint32_t room = (uint32_t)((uint64_t)data.length * 9 / 10);
     uint32_t length =
@@ -76,6 +81,12 @@ bool ws_deflate_compress(struct ws_deflate *deflate, uint8_t level, struct span 
     }
     *packed = span_make(deflate->packed, length);
     return true;
+}
+
+static void touch(struct ws_deflate *deflate, uint64_t bytes) {
+    uint64_t most = bytes < deflate->plain_bytes_max ? bytes : deflate->plain_bytes_max;
+    deflate->touched_bytes =
+        most > deflate->touched_bytes ? (uint32_t)most : deflate->touched_bytes;
 }
 
 // Clears BFINAL of the last block, and puts the header of the empty stored block behind it: three
@@ -108,10 +119,10 @@ static bool reads_back(struct ws_deflate *deflate, struct span data, uint32_t pa
     size_t used = 0;
     size_t made = 0;
     enum libdeflate_result result = libdeflate_deflate_decompress_ex(
-        deflate->decompressor, deflate->packed, packed_bytes + sizeof tail, deflate->plain,
+        deflate->decompressor, deflate->packed, packed_bytes + sizeof tail, deflate->again,
         data.length, &used, &made);
     return result == LIBDEFLATE_SUCCESS && used == packed_bytes + sizeof tail &&
-           made == data.length && memcmp(deflate->plain, data.data, made) == 0;
+           made == data.length && memcmp(deflate->again, data.data, made) == 0;
 }
 
 const struct fault *ws_deflate_inflate(struct ws_deflate *deflate, struct span packed,
@@ -124,6 +135,8 @@ const struct fault *ws_deflate_inflate(struct ws_deflate *deflate, struct span p
     if (packed.length == 0) { // what zlib flushes when it has nothing new to say
         return NULL;
     }
+    uint64_t most = (uint64_t)packed.length * EXPANSION_MAX; // how far it comes is not known yet
+    touch(deflate, most < plain_bytes_max ? most : plain_bytes_max);
     memcpy(deflate->packed, packed.data, packed.length);
     memcpy(deflate->packed + packed.length, tail_marked, sizeof tail_marked);
     const size_t end = packed.length + sizeof tail_marked;

@@ -21,8 +21,10 @@ struct ws_deflate {
     // owner: the worker's scratch
     struct ws_deflate_tables *tables;
     uint8_t *packed;          // a compressed message and its tail
+    uint8_t *again;           // what a packed one is read back into
     uint8_t *plain;           // an inflated one
-    uint32_t plain_bytes_max; // both are for messages up to this
+    uint32_t plain_bytes_max; // all are for messages up to this
+    uint32_t touched_bytes;   // of each, by the largest message since the owner zeroed it
 };
 
 // What ws_deflate_init wants for messages of up to so many plain bytes. Address space: only what
@@ -38,11 +40,12 @@ uint64_t ws_deflate_packed_bytes_max(uint32_t plain_bytes_max);
 // Compresses a message to the form of RFC 7692 7.2.1: blocks without BFINAL up to an empty stored
 // one, whose last four bytes are left off. Never BFINAL: most clients lose messages by it. The
 // result was read back and compared. False: send it plain (not a tenth shorter, or no compressor
-// of that level). *packed is in the scratch, until the next call; `data` must not be.
+// of that level). *packed is in the scratch, until the next call; `data` may be what was inflated
+// last.
 bool ws_deflate_compress(struct ws_deflate *deflate, uint8_t level, struct span data,
                          struct span *packed);
 // Inflates a whole message (its fragments put together). NULL, and *plain is in the scratch until
-// the next call; its data is never NULL. Of more than plain_bytes_max bytes: message_too_big,
-// having written no more than that. No DEFLATE: message_deflate.
+// the next call of this one; its data is never NULL. Of more than plain_bytes_max bytes:
+// message_too_big, having written no more than that. No DEFLATE: message_deflate.
 const struct fault *ws_deflate_inflate(struct ws_deflate *deflate, struct span packed,
                                        uint32_t plain_bytes_max, struct span *plain);

@@ -6,6 +6,7 @@
 #include "core/base/check.h"
 #include "core/base/mask.h"
 #include "core/base/utf8.h"
+#include "core/ws/deflate.h"
 #include <stddef.h>
 
 #include "core/base/pure.h"
@@ -22,6 +23,7 @@ static const struct fault *head_feed(struct ws_reader *reader, struct span_mut *
                                      const struct ws_reader_rules *rules);
 static const struct fault *head_judge(const struct ws_reader *reader, struct span head,
                                       const struct ws_reader_rules *rules);
+static uint64_t wire_bytes_max(const struct ws_reader_rules *rules, bool is_compressed);
 static void frame_begin(struct ws_reader *reader, const struct ws_frame_head *head);
 static struct ws_event control_feed(struct ws_reader *reader, struct span_mut *input);
 static struct ws_event data_feed(struct ws_reader *reader, struct span_mut *input,
@@ -114,14 +116,14 @@ static bool whole_frame_take(struct span_mut *input, const struct ws_reader_rule
         head.payload_bytes > input->length - head.head_bytes) {
         return false;
     }
+    bool is_compressed = (head.reserved & 4) != 0;
     if (head.opcode < WS_CLOSE &&
-        (head.payload_bytes > rules->message_bytes_max || rules->fragments_max == 0)) {
+        (head.payload_bytes > wire_bytes_max(rules, is_compressed) || rules->fragments_max == 0)) {
         return false;
     }
     input_take(input, head.head_bytes);
     struct span_mut payload = input_take(input, (uint32_t)head.payload_bytes);
     unmask(payload.data, payload.length, head.mask_key, 0);
-    bool is_compressed = (head.reserved & 4) != 0;
     *event = (struct ws_event){.kind = event_kind(head.opcode),
                                .opcode = head.opcode,
                                .is_compressed = is_compressed,
@@ -184,10 +186,19 @@ static const struct fault *head_judge(const struct ws_reader *reader, struct spa
     if (reader->fragment_count >= rules->fragments_max) {
         return fault_get(FAULT_fragments_too_many);
     }
-    if (reader->message_bytes + ws_frame_payload_floor(head) > rules->message_bytes_max) {
+    bool is_compressed =
+        reader->message_opcode != 0 ? reader->is_compressed : (head.data[0] & 0x40) != 0;
+    if (reader->message_bytes + ws_frame_payload_floor(head) >
+        wire_bytes_max(rules, is_compressed)) {
         return fault_get(FAULT_message_too_big);
     }
     return NULL;
+}
+
+// The limit counts inflated bytes; those of a compressed message only whoever inflates them knows.
+static uint64_t wire_bytes_max(const struct ws_reader_rules *rules, bool is_compressed) {
+    return is_compressed ? ws_deflate_packed_bytes_max(rules->message_bytes_max)
+                         : rules->message_bytes_max;
 }
 
 static void frame_begin(struct ws_reader *reader, const struct ws_frame_head *head) {
@@ -246,7 +257,7 @@ static struct ws_event data_feed(struct ws_reader *reader, struct span_mut *inpu
         unmask(bytes.data, length, reader->mask_key, reader->mask_offset);
         return bytes_added(reader, bytes.data, length);
     }
-    if (!room_make(reader, arena, length, rules->message_bytes_max)) {
+    if (!room_make(reader, arena, length, wire_bytes_max(rules, reader->is_compressed))) {
         return (struct ws_event){.kind = WS_EVENT_REFUSED};
     }
     uint8_t *start = room_at(reader, arena);

@@ -16,7 +16,8 @@
 enum { WS_MESSAGE_HEADROOM = 64 };
 
 struct ws_reader_rules {        // from the route
-    uint32_t message_bytes_max; // sum of a message's payloads as they are on the wire
+    uint32_t message_bytes_max; // sum of a message's payloads; of a compressed one, on the wire,
+                                // what that many bytes may come to (core/ws/deflate.h)
     uint32_t fragments_max;     // frames of one message, at least 1
     struct ws_head_rules head;
 };

@@ -15,8 +15,8 @@ struct config_object {
 };
 
 struct top_section {
-    const struct config_node *listeners, *admin, *limits, *keepalive, *backpressure, *log, *engine,
-        *trusted, *routes;
+    const struct config_node *listeners, *admin, *limits, *keepalive, *backpressure, *compression,
+        *log, *engine, *trusted, *routes;
     uint64_t drain_ms;
     uint32_t workers;
 };
@@ -34,6 +34,7 @@ static const struct schema_key top_keys[] = {
     {.name = "limits", .type = SCHEMA_MAP, AT(limits)},
     {.name = "keepalive", .type = SCHEMA_MAP, AT(keepalive)},
     {.name = "backpressure", .type = SCHEMA_MAP, AT(backpressure)},
+    {.name = "compression", .type = SCHEMA_NODE, AT(compression)},
     {.name = "drain", .type = SCHEMA_MS, AT(drain_ms), .maximum = TIME_MS_MAX},
     {.name = "log", .type = SCHEMA_MAP, AT(log)},
     {.name = "engine", .type = SCHEMA_MAP, AT(engine)},
@@ -48,7 +49,7 @@ static const struct schema top_schema = {
     .prefix = "",
     .keys = top_keys,
     .inner = {&config_schema_limits, &config_schema_keepalive, &config_schema_backpressure,
-              &config_schema_log},
+              &config_schema_log, &config_schema_compression},
     .key_count = sizeof(top_keys) / sizeof(top_keys[0]),
 };
 
@@ -59,6 +60,7 @@ static struct config_defaults defaults_read(struct config_reader *reader,
     is_sound &= config_keepalive_read(reader, top->keepalive, &defaults.keepalive);
     is_sound &=
         schema_read(reader, &config_schema_backpressure, top->backpressure, &defaults.backpressure);
+    config_compression_read(reader, top->compression, &defaults.compression);
     defaults.is_sound = is_sound;
     if (is_sound) {
         config_check_limits(reader,
@@ -105,6 +107,7 @@ static void root_read(struct config_reader *reader, const struct config_node *ro
     config->limits = defaults.limits.route;
     config->keepalive = defaults.keepalive;
     config->backpressure = defaults.backpressure.route;
+    config->compression = defaults.compression;
     config->kernel_bytes = defaults.backpressure.kernel_bytes;
     config->worker_queue_bytes = defaults.backpressure.worker_queue_bytes;
     config_listeners_read(reader, top.listeners, config);

@@ -77,6 +77,12 @@ struct config_backpressure {
     uint8_t policy; // enum config_policy
 };
 
+// permessage-deflate.
+struct config_compression {
+    uint64_t threshold_bytes; // shorter messages go plain
+    uint32_t level;           // of libdeflate, 1 to 9; 0: never agreed to
+};
+
 struct config_engine {
     uint32_t slots; // direct descriptors per ring; 0: auto
     uint32_t submissions;
@@ -197,6 +203,7 @@ struct config_route {
     struct config_limits limits;
     struct config_keepalive keepalive;
     struct config_backpressure backpressure;
+    struct config_compression compression;
     struct config_place place;
     uint8_t verb;          // enum config_verb
     uint8_t messages;      // enum config_messages
@@ -217,6 +224,7 @@ struct config {
     struct config_limits limits;             // of routes that say nothing, for comparison and print
     struct config_keepalive keepalive;       // same
     struct config_backpressure backpressure; // same
+    struct config_compression compression;   // same
     uint64_t kernel_bytes;                   // backpressure.kernel: per client
     uint64_t worker_queue_bytes;             // backpressure.worker_queue: per worker
     uint64_t drain_ms;

@@ -97,7 +97,9 @@ static bool limits_equal(const struct config_route *a, const struct config_route
            a->keepalive.pong_ms == b->keepalive.pong_ms &&
            a->backpressure.queue_bytes == b->backpressure.queue_bytes &&
            a->backpressure.stall_ms == b->backpressure.stall_ms &&
-           a->backpressure.policy == b->backpressure.policy;
+           a->backpressure.policy == b->backpressure.policy &&
+           a->compression.level == b->compression.level &&
+           a->compression.threshold_bytes == b->compression.threshold_bytes;
 }
 
 static bool channels_equal(const struct config_channels *a, const struct config_channels *b) {

@@ -10,8 +10,7 @@ const struct config_missing config_missing[] = {
     {"route", "proxy", "`proxy`", NULL},
     {"route", "events", "`events`", NULL},
     {"route", "tunnel", "`tunnel`", NULL},
-    {"top", "compression", "`compression` other than `false`", "false"},
-    {"route", "compression", "`compression` other than `false`", "false"},
+    {"compression", "takeover", "`compression.takeover` other than `off`", "off"},
 };
 const uint32_t config_missing_count = sizeof(config_missing) / sizeof(config_missing[0]);
 

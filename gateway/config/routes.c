@@ -8,7 +8,7 @@
 
 struct route_section {
     const struct config_node *path, *host, *echo, *channels, *origins, *subprotocols;
-    const struct config_node *limits, *keepalive, *backpressure;
+    const struct config_node *limits, *keepalive, *backpressure, *compression;
     uint8_t page; // index into page_names
     uint8_t messages;
     bool origins_required;
@@ -41,6 +41,7 @@ static const struct schema_key route_keys[] = {
     {.name = "limits", .type = SCHEMA_MAP, AT(limits)},
     {.name = "keepalive", .type = SCHEMA_MAP, AT(keepalive)},
     {.name = "backpressure", .type = SCHEMA_MAP, AT(backpressure)},
+    {.name = "compression", .type = SCHEMA_NODE, AT(compression)},
 };
 #undef AT
 
@@ -67,7 +68,7 @@ static const struct schema route_schema = {
     .prefix = "",
     .keys = route_keys,
     .inner = {&config_schema_limits, &config_schema_keepalive, &config_schema_backpressure,
-              &channels_schema},
+              &channels_schema, &config_schema_compression},
     .key_count = sizeof(route_keys) / sizeof(route_keys[0]),
 };
 
@@ -132,7 +133,8 @@ static uint32_t verb_find(const struct route_state *state) {
 // Keys that have no meaning for the verb.
 static void check_keys(const struct route_state *state, uint32_t verb) {
     static const char *const not_page[] = {"messages",     "origins",   "origins_required",
-                                           "subprotocols", "keepalive", "backpressure"};
+                                           "subprotocols", "keepalive", "backpressure",
+                                           "compression"};
     for (uint32_t i = 0; verb == CONFIG_VERB_PAGE && i < sizeof(not_page) / sizeof(not_page[0]);
          i++) {
         const struct config_node *node = config_node_find(state->map, not_page[i]);
@@ -209,6 +211,8 @@ static void limits_read(struct route_state *state) {
     is_sound &= config_keepalive_read(reader, section->keepalive, &state->route.keepalive);
     is_sound &= schema_read(reader, &config_schema_backpressure_route, section->backpressure,
                             &backpressure);
+    state->route.compression = state->defaults->compression;
+    config_compression_read(reader, section->compression, &state->route.compression);
     state->route.limits = limits.route;
     state->route.backpressure = backpressure.route;
     uint32_t channel_count = state->route.channels.subscribe.count;

@@ -127,6 +127,9 @@ static bool entry_read(const struct schema_entry *entry) {
     snprintf(name, sizeof(name), "%s%s", entry->schema->prefix, entry->row->name);
     enum config_node_kind kind = CONFIG_NODE_SCALAR;
     switch ((enum schema_type)entry->row->type) {
+    case SCHEMA_NODE:
+        *(const struct config_node **)entry->field = entry->node;
+        return true;
     case SCHEMA_SCALAR:
     case SCHEMA_MAP:
     case SCHEMA_LIST:

@@ -17,6 +17,7 @@ enum schema_type {
     SCHEMA_SCALAR, // const struct config_node *
     SCHEMA_MAP,    // const struct config_node *
     SCHEMA_LIST,   // const struct config_node *
+    SCHEMA_NODE,   // const struct config_node * of any kind
 };
 
 // In the order in which the tables are written, not by size.
@@ -30,7 +31,7 @@ struct schema_key {
     bool is_required;
 };
 
-enum { SCHEMA_INNER_MAX = 4 };
+enum { SCHEMA_INNER_MAX = 5 };
 
 struct schema {
     const char *name;   // for config_missing_find

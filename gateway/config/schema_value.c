@@ -143,6 +143,7 @@ bool schema_value_read(const struct schema_entry *entry) {
     case SCHEMA_SCALAR:
     case SCHEMA_MAP:
     case SCHEMA_LIST:
+    case SCHEMA_NODE:
         break;
     }
     check(false);

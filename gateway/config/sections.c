@@ -17,9 +17,11 @@
 #define LIMIT(member) offsetof(struct config_limits_section, member)
 #define KEEPALIVE(member) offsetof(struct config_keepalive, member)
 #define PRESSURE(member) offsetof(struct config_backpressure_section, member)
+#define COMPRESSION(member) offsetof(struct config_compression, member)
 #define ENGINE(member) offsetof(struct config_engine, member)
 #define LOG(member) offsetof(struct config_log_section, member)
 
+enum { COMPRESSION_LEVEL = 1, COMPRESSION_THRESHOLD = 256 };
 enum { MS_MIN = CONFIG_TIME_MS_MIN, MS_MAX = TIME_MS_MAX };
 #define MIB_BYTES ((uint64_t)1 << 20)
 #define CLIENTS_MAX ((uint64_t)CONNECTIONS_MAX * WORKERS_MAX)
@@ -102,6 +104,16 @@ const struct schema config_schema_backpressure_route = {.name = "backpressure",
                                                             COUNT_OF(backpressure_route_keys),
                                                         .global = &config_schema_backpressure};
 
+static const struct schema_key compression_keys[] = {
+    NUMBER("level", SCHEMA_COUNT, COMPRESSION(level), 1, DEFLATE_LEVEL_MAX),
+    NUMBER("threshold", SCHEMA_BYTES, COMPRESSION(threshold_bytes), 1, MESSAGE_BYTES_MAX),
+};
+const struct schema config_schema_compression = {.name = "compression",
+                                                 .title = "in `compression`",
+                                                 .prefix = "compression.",
+                                                 .keys = compression_keys,
+                                                 .key_count = COUNT_OF(compression_keys)};
+
 static const struct schema_key engine_keys[] = {
     NUMBER_OR("slots", SCHEMA_COUNT, ENGINE(slots), RING_SLOTS_MIN, RING_SLOTS_MAX, "auto"),
     NUMBER("submissions", SCHEMA_POWER, ENGINE(submissions), RING_ENTRIES_MIN,
@@ -144,6 +156,7 @@ struct config_defaults config_defaults_initial(void) {
                                    .policy = CONFIG_POLICY_CLOSE},
                          .kernel_bytes = 128 << 10,
                          .worker_queue_bytes = 512 * MIB_BYTES},
+        .compression = {.threshold_bytes = COMPRESSION_THRESHOLD, .level = COMPRESSION_LEVEL},
         .is_sound = true,
     };
 }
@@ -156,4 +169,26 @@ bool config_keepalive_read(struct config_reader *reader, const struct config_nod
         keepalive->pong_ms = keepalive->ping_ms / 2; // who only shortens the ping means this
     }
     return is_sound;
+}
+
+void config_compression_read(struct config_reader *reader, const struct config_node *node,
+                             struct config_compression *compression) {
+    if (node == NULL || node->kind == CONFIG_NODE_BAD) {
+        return;
+    }
+    if (node->kind == CONFIG_NODE_SCALAR && span_is(node->text, "false")) {
+        compression->level = 0;
+        return;
+    }
+    if (node->kind != CONFIG_NODE_MAP) {
+        config_error(reader, node->place,
+                     "`compression` is neither a map nor `false`; write {level: %u, threshold: "
+                     "%uB}, or false",
+                     COMPRESSION_LEVEL, COMPRESSION_THRESHOLD);
+        return;
+    }
+    if (compression->level == 0) {
+        compression->level = COMPRESSION_LEVEL;
+    }
+    schema_read(reader, &config_schema_compression, node, compression);
 }

@@ -20,6 +20,7 @@ extern const struct schema config_schema_limits_route;
 extern const struct schema config_schema_keepalive;
 extern const struct schema config_schema_backpressure;
 extern const struct schema config_schema_backpressure_route;
+extern const struct schema config_schema_compression;
 extern const struct schema config_schema_engine;
 extern const struct schema config_schema_log;
 
@@ -33,6 +34,7 @@ struct config_defaults {
     struct config_limits_section limits;
     struct config_keepalive keepalive;
     struct config_backpressure_section backpressure;
+    struct config_compression compression;
     bool is_sound; // false: the values are not what the file says, and not to be compared
 };
 
@@ -41,6 +43,10 @@ struct config_defaults config_defaults_initial(void);
 // Reads `keepalive`; a pong that the map does not say is lowered to half of its ping.
 bool config_keepalive_read(struct config_reader *reader, const struct config_node *map,
                            struct config_keepalive *keepalive);
+
+// Reads `compression`, a map or `false`, on top of what *compression is. A map turns it on.
+void config_compression_read(struct config_reader *reader, const struct config_node *node,
+                             struct config_compression *compression);
 
 // Each fills its part of *config; errors are added.
 void config_listeners_read(struct config_reader *reader, const struct config_node *list,

@@ -25,6 +25,8 @@ static struct conn_settings settings_make(const struct config_route *route) {
                    .policy = (enum outbox_policy)route->backpressure.policy},
         .refuses_text = route->messages == CONFIG_MESSAGES_BINARY,
         .refuses_binary = route->messages == CONFIG_MESSAGES_TEXT,
+        .deflate_level = (uint8_t)route->compression.level,
+        .deflate_threshold = (uint32_t)route->compression.threshold_bytes,
     };
 }
 

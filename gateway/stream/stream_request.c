@@ -205,7 +205,7 @@ static void handshake_finish(struct stream *stream, uint32_t index) {
     int32_t subprotocol = session->subprotocol;
     if (!session->keeps) { // its one channel is in the hub's list
         session_drop(stream, index);
-        conn_at(stream->conns, index)->settings = settings;
+        conn_at(stream->conns, index)->settings = settings & (SETTINGS_MAX - 1u);
     }
     upgrade_now(stream, index, settings, subprotocol);
 }
@@ -276,8 +276,8 @@ static void on_upgrade(struct stream *stream, uint32_t index, const struct route
         stream_refuse(stream, index, (enum fault_id)fault->id, NULL, span_empty());
         return;
     }
-    conn_at(stream->conns, index)->settings =
-        settings; // rule_leave finds it also when the upgrade fails
+    // rule_leave finds it also when the upgrade fails
+    conn_at(stream->conns, index)->settings = settings & (SETTINGS_MAX - 1u);
     upgrade_now(stream, index, settings, subprotocol);
 }
 

@@ -15,7 +15,8 @@ enum {
     STOPPED_MS = 1000, // a turn that comes this much later than meant: the process was stopped
     GRACE_MS = 1000,   // then deadlines wait this long, and what arrived meanwhile is read first
     RELEASE_MS = 50,
-    BACKLOG_WAIT_MS = 1, // until a full mailbox is looked at again
+    SCRATCH_KEEP_BYTES = 1 << 20, // of the compressor's: larger messages are rare
+    BACKLOG_WAIT_MS = 1,          // until a full mailbox is looked at again
 };
 
 // False: a part of it was put off until the sends of this turn are out.
@@ -89,6 +90,17 @@ static void expire(struct worker *worker, uint64_t now_ms, uint64_t before_ms) {
     }
 }
 
+// A large message's pages go back as well.
+static void give_back_scratch(struct worker *worker) {
+    struct ws_deflate *deflate = &worker->deflate;
+    if (deflate->touched_bytes <= SCRATCH_KEEP_BYTES) {
+        return;
+    }
+    deflate->touched_bytes = 0;
+    struct memory scratch = worker->deflate_scratch;
+    (void)madvise(scratch.data, scratch.length, MADV_DONTNEED); // our own range: it cannot fail
+}
+
 // Empty steps go back to the kernel, one of each kind every RELEASE_MS: a storm's memory does not
 // stay, and a population that breathes does not fault its pages anew.
 static void give_back(struct worker *worker, uint64_t now_ms) {
@@ -112,6 +124,7 @@ static void give_back(struct worker *worker, uint64_t now_ms) {
     if (arena_release_next(&worker->arena, &step)) {
         (void)madvise(step.data, step.length, MADV_DONTNEED); // as above
     }
+    give_back_scratch(worker);
 }
 
 static uint32_t wait_choose(struct worker *worker, uint64_t now_ms) {

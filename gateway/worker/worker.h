@@ -35,6 +35,8 @@ struct worker {
     struct bus bus;
     struct stream stream;
     struct arena arena;
+    struct ws_deflate deflate;
+    struct memory deflate_scratch;
     struct pool channels, subscriptions, messages, homes;
     struct counters counters;
     struct trace trace;

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <errno.h>
+#include <libdeflate.h>
 
 #include "core/base/check.h"
 #include "gateway/stream/json_memory.h"
@@ -34,6 +35,7 @@ struct layout {
         message_book;
     struct memory home_space, home_book, hub_buckets, home_buckets;
     struct memory arena_space, arena_book;
+    struct memory deflate;
     uint32_t subscription_max;
     uint64_t arena_bytes;
 };
@@ -100,6 +102,7 @@ static void layout_make(struct layout *layout, struct worker_reserve *reserve,
     uint64_t space = (4 * arena + ARENA_STEP_BYTES - 1) / ARENA_STEP_BYTES * ARENA_STEP_BYTES;
     layout->arena_space = part(reserve, space);
     layout->arena_book = part(reserve, arena_book_bytes(space));
+    layout->deflate = part(reserve, ws_deflate_scratch_bytes(MESSAGE_BYTES_MAX));
 }
 
 // Transparent huge pages would make one touched page two megabytes: density goes before speed here.
@@ -143,6 +146,32 @@ static void conns_open(struct worker *worker, const struct layout *layout,
     worker->clients.links = (link_id *)(void *)layout->links.data;
     worker->clients.addresses = (struct address *)(void *)layout->addresses.data;
     worker->clients.bits = layout->bits.data;
+}
+
+// All levels at once, so that a reload may ask for any: 5 MB of address space, of which only what
+// is used is touched. False: no memory.
+static bool deflate_open(struct worker *worker, struct memory scratch) {
+    struct libdeflate_decompressor *decompressor = libdeflate_alloc_decompressor();
+    if (decompressor == NULL) {
+        return false;
+    }
+    ws_deflate_init(&worker->deflate, decompressor, scratch, MESSAGE_BYTES_MAX);
+    bool is_whole = true;
+    for (int level = 1; level <= DEFLATE_LEVEL_MAX; level++) {
+        worker->deflate.compressors[level] = libdeflate_alloc_compressor(level);
+        is_whole &= worker->deflate.compressors[level] != NULL;
+    }
+    worker->deflate_scratch = scratch;
+    worker->clients.conns.deflate = &worker->deflate;
+    return is_whole;
+}
+
+static void deflate_close(struct ws_deflate *deflate) {
+    for (int level = 1; level <= DEFLATE_LEVEL_MAX; level++) {
+        libdeflate_free_compressor(deflate->compressors[level]); // NULL is allowed
+    }
+    libdeflate_free_decompressor(deflate->decompressor);
+    *deflate = (struct ws_deflate){.decompressor = NULL};
 }
 
 static bool on_open(void *context, uint32_t index, uint32_t listener) {
@@ -257,6 +286,9 @@ int worker_open(struct worker *worker, const struct worker_options *options, con
     json_memory_set(&worker->arena);
     hub_open(worker, &layout, options->random);
     conns_open(worker, &layout, options);
+    if (!deflate_open(worker, layout.deflate)) {
+        return -ENOMEM;
+    }
     struct bus_options bus = {.shared = options->bus_shared,
                               .self = options->index,
                               .arena = &worker->arena,
@@ -283,6 +315,7 @@ void worker_close(struct worker *worker) {
         io_shut(worker->io);
         worker->io = NULL;
     }
+    deflate_close(&worker->deflate);
     if (worker->reserve.memory.data != NULL) {
         // The slack in front of the aligned start stays reserved until the process ends: it was
         // never touched.

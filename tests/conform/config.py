@@ -10,8 +10,12 @@ workers: 2
 limits: {connections: 5000, message: 1MiB, header: 8KiB, handshake: 20s, channels: 4}
 keepalive: {ping: 60s, pong: 20s}
 drain: 1s
+compression: false
 routes:
   - {path: /, page: demo}
+  - {path: /deflate, echo: {}, compression: {threshold: 100B}}
+  - {path: /deflate-small, echo: {}, compression: {}, limits: {message: 1000B}}
+  - {path: "/deflate-chat/{room}", channels: {subscribe: ["deflate.{room}"], publish: "deflate.{room}"}, compression: {level: 6}}
   - {path: /echo, echo: {}}
   - {path: /small, echo: {}, limits: {message: 1000B}}
   - {path: /few, echo: {}, limits: {fragments: 4}}

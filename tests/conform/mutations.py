@@ -107,8 +107,8 @@ MUTATIONS = [
     (
         "message of exactly the limit refused",
         READER,
-        "ws_frame_payload_floor(head) > rules->message_bytes_max) {",
-        "ws_frame_payload_floor(head) >= rules->message_bytes_max) {",
+        "ws_frame_payload_floor(head) >\n        wire_bytes_max(rules, is_compressed)) {",
+        "ws_frame_payload_floor(head) >=\n        wire_bytes_max(rules, is_compressed)) {",
     ),
     (
         "fragments not added up",
@@ -119,8 +119,32 @@ MUTATIONS = [
     (
         "no limit for a message in one piece",
         READER,
-        "(head.payload_bytes > rules->message_bytes_max || rules->fragments_max == 0)",
+        "(head.payload_bytes > wire_bytes_max(rules, is_compressed) || rules->fragments_max == 0)",
         "rules->fragments_max == 0",
+    ),
+    (
+        "inflated text not checked",
+        "core/conn/conn_ws.c",
+        "frame->opcode == WS_TEXT && !utf8_is_valid(plain)",
+        "false",
+    ),
+    (
+        "a window of the client not kept",
+        "core/conn/conn_out.c",
+        "1u << conn->deflate_bits",
+        "DEFLATE_BYTES_MAX",
+    ),
+    (
+        "the agreed window left out of the answer",
+        "core/http/deflate_offer.c",
+        "if (terms.has_server_bits) {",
+        "if (false) {",
+    ),
+    (
+        "doubled parameters of an offer taken",
+        "core/http/deflate_offer.c",
+        "parameter == 0 || (seen & parameter) != 0",
+        "parameter == 0",
     ),
     (
         "text in one piece not checked",

@@ -13,17 +13,30 @@ globalThis.interopPayload = (() => {
         return whole;
     }
 
+    const made = new Map(); // the newest patterns, by kind and seed: rows use few seeds often
+
+    function pattern(key, make) {
+        if (!made.has(key)) {
+            if (made.size >= 32) {
+                made.clear();
+            }
+            made.set(key, make());
+        }
+        return made.get(key);
+    }
+
     function bytes(size, seed) {
-        return repeat(Uint8Array.from({ length: PERIOD }, (_, i) => (i * 31 + (i >> 8) * 17 + seed) & 255), size);
+        const make = () => Uint8Array.from({ length: PERIOD }, (_, i) => (i * 31 + (i >> 8) * 17 + seed) & 255);
+        return repeat(pattern(`bytes ${seed}`, make), size);
     }
 
     // UTF-8 of exactly `size` bytes, with characters of one to four bytes.
     function utf8(size, seed) {
-        let pattern = "";
-        for (let i = 0; i < 4096; i++) {
-            pattern += `${seed}.${i} ß€😀 `;
-        }
-        const encoded = new TextEncoder().encode(pattern);
+        const make = () => {
+            const words = Array.from({ length: 4096 }, (_, i) => `${seed}.${i} ß€😀 `);
+            return new TextEncoder().encode(words.join(""));
+        };
+        const encoded = pattern(`text ${seed}`, make);
         const whole = repeat(encoded, size + 4);
         let cut = size;
         while (cut > 0 && (whole[cut] & 0xc0) === 0x80) {

@@ -2,6 +2,7 @@
 """The words of client.mjs, said by python3-websockets. One JSON call per line in, one JSON answer per line out."""
 
 import asyncio
+import functools
 import json
 import sys
 
@@ -14,13 +15,22 @@ def repeat(pattern, size):
     return (pattern * (size // len(pattern) + 1))[:size]
 
 
+@functools.lru_cache(maxsize=16)
+def binary_pattern(seed):
+    return bytes((i * 31 + (i >> 8) * 17 + seed) & 255 for i in range(PERIOD))
+
+
+@functools.lru_cache(maxsize=16)
+def text_pattern(seed):
+    return "".join(f"{seed}.{i} ß€😀 " for i in range(4096)).encode()
+
+
 def binary(size, seed):
-    return repeat(bytes((i * 31 + (i >> 8) * 17 + seed) & 255 for i in range(PERIOD)), size)
+    return repeat(binary_pattern(seed), size)
 
 
 def utf8(size, seed):
-    pattern = "".join(f"{seed}.{i} ß€😀 " for i in range(4096)).encode()
-    whole = bytearray(repeat(pattern, size + 4))
+    whole = bytearray(repeat(text_pattern(seed), size + 4))
     cut = size
     while cut > 0 and whole[cut] & 0xC0 == 0x80:
         cut -= 1

@@ -126,3 +126,34 @@ Test(hub_payload, adopting_a_block_too_small_is_our_bug, .signal = SIGABRT) {
     uint32_t block = arena_take(&test.arena, 64);
     payload_adopt(&test.arena, block, 1, 1);
 }
+
+Test(hub_payload, a_compressed_variant_goes_with_its_message) {
+    for (uint32_t last = 0; last < 2; last++) { // whichever is given up last
+        uint32_t message = payload_frame(&test.arena, 1, span_text("Hello"));
+        uint64_t used = test.arena.used_bytes;
+        uint32_t variant = payload_pack(&test.arena, message, span_text("hl"));
+        cr_assert(variant != 0 && variant == payload_at(&test.arena, message)->packed);
+        cr_assert(span_is(payload_wire(&test.arena, variant), "\xc1\x02hl"));
+        cr_assert(span_is(payload_wire(&test.arena, message), "\x81\x05Hello"));
+        cr_assert_eq(payload_at(&test.arena, variant)->kind, PAYLOAD_MESSAGE);
+        cr_assert_gt(test.arena.used_bytes, used);
+        payload_hold(&test.arena, variant);
+        payload_drop(&test.arena, last == 0 ? variant : message);
+        cr_assert_gt(test.arena.used_bytes, 0);
+        payload_drop(&test.arena, last == 0 ? message : variant);
+        cr_assert_eq(test.arena.used_bytes, 0);
+    }
+}
+
+Test(hub_payload, a_variant_that_finds_no_memory_changes_nothing) {
+    uint32_t message = payload_frame(&test.arena, 1, span_text("Hello"));
+    uint64_t limit = test.arena.limit_bytes;
+    test.arena.limit_bytes = test.arena.used_bytes;
+    cr_assert_eq(payload_pack(&test.arena, message, span_text("hl")), 0);
+    cr_assert_eq(payload_at(&test.arena, message)->packed, 0);
+    test.arena.limit_bytes = limit;
+    payload_pack_not(&test.arena, message);
+    cr_assert_eq(payload_at(&test.arena, message)->packed, PAYLOAD_PACKED_NONE);
+    payload_drop(&test.arena, message);
+    cr_assert_eq(test.arena.used_bytes, 0);
+}

@@ -1,5 +1,6 @@
 // The reader's judgement: golden streams, faults at the byte that makes them, limits at their
 // edges, UTF-8 across frames, and that pieces make no difference.
+#include "core/ws/deflate.h"
 #include "tests/unit/core/ws/ws_stream.h"
 
 #include <criterion/criterion.h>
@@ -447,4 +448,29 @@ Test(ws_reader, what_was_valid_before_a_fault_is_delivered) {
     event = one_event(&reader, &input, &rules);
     cr_assert(event.kind == WS_EVENT_FAULT && event.fault->id == FAULT_opcode_reserved);
     ws_reader_drop(&reader, &test.arena);
+}
+
+// Of a compressed message only an allowance is known on the wire; the limit counts what is
+// inflated.
+Test(ws_reader, a_compressed_message_may_be_a_little_longer_on_the_wire) {
+    struct ws_reader_rules rules = test_rules();
+    rules.message_bytes_max = 1000;
+    rules.head.allows_rsv1 = true;
+    uint32_t wire_max = (uint32_t)ws_deflate_packed_bytes_max(1000);
+    cr_assert(wire_max > 1000 && wire_max < 1200);
+    for (uint32_t length = wire_max; length <= wire_max + 1; length++) {
+        for (uint8_t first = 0x42; first <= 0xc2; first = (uint8_t)(first + 0x80)) {
+            struct ws_reader reader = {0};
+            uint8_t bytes[] = {first, 0xfe, (uint8_t)(length >> 8), (uint8_t)length, 1, 2, 3, 4};
+            struct span_mut input = {.data = bytes, .length = sizeof bytes};
+            struct ws_event event = one_event(&reader, &input, &rules);
+            bool is_refused = event.kind == WS_EVENT_FAULT;
+            cr_assert_eq(is_refused, length > wire_max);
+            cr_assert(!is_refused || event.fault->id == FAULT_message_too_big);
+            ws_reader_drop(&reader, &test.arena);
+            if (first == 0xc2) {
+                break;
+            }
+        }
+    }
 }

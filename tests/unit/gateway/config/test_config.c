@@ -49,7 +49,7 @@ Test(config, takes_every_global_key) {
                         "keepalive: {ping: 20s, pong: 1500ms}\n"
                         "backpressure: {queue: 2KiB, kernel: 3KiB, worker_queue: 1GiB, stall: 1s, "
                         "policy: conflate}\n"
-                        "compression: false\n"
+                        "compression: {level: 9, threshold: 1KiB, takeover: off}\n"
                         "log: {level: debug, format: json}\n"
                         "admin: {address: 0.0.0.0:9090, token_file: good.token}\n"
                         "engine: {slots: 4096, submissions: 64, completions: 128, buffers: 32, "
@@ -58,6 +58,7 @@ Test(config, takes_every_global_key) {
     cr_assert(config->workers == 3 && config->drain_ms == 120000);
     cr_assert(config->admission.connections == 5 && config->admission.per_address == 6);
     cr_assert(config->admission.header_bytes == 2048);
+    cr_assert(config->compression.level == 9 && config->compression.threshold_bytes == 1024);
     cr_assert(config->kernel_bytes == 3072 && config->worker_queue_bytes == 1 << 30);
     cr_assert(config->log.level == LOG_LEVEL_DEBUG && config->log.is_json);
     cr_assert(text_is(config->admin.token, "secret-token"));

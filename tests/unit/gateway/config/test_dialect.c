@@ -90,7 +90,8 @@ Test(config_dialect, further_documents) {
         {BASE "zzz: 1\n"
               "---\n",
          "f.yaml:3:1: unknown key `zzz` at the top level; remove it, or write one of listeners, "
-         "admin, workers, limits, keepalive, backpressure, drain, log, engine, trusted, routes\n"
+         "admin, workers, limits, keepalive, backpressure, compression, drain, log, "
+         "engine, trusted, routes\n"
          "f.yaml:4:1: a further document begins here; keep one document in the file\n"},
     };
     world_refuses(rows, COUNT_OF(rows));
@@ -238,7 +239,7 @@ Test(config_dialect, environment) {
          "f.yaml:3:8: a text of more than 8192 bytes; shorten what ${...} stands for\n"},
         {BASE "${DRAIN}: 1s\n", "f.yaml:3:1: unknown key `${DRAIN}` at the top level; remove it, "
                                 "or write one of listeners, admin, workers, limits, keepalive, "
-                                "backpressure, drain, log, engine, trusted, routes\n"},
+                                "backpressure, compression, drain, log, engine, trusted, routes\n"},
     };
     world_refuses(rows, COUNT_OF(rows));
 }

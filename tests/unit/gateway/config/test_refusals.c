@@ -21,7 +21,8 @@ Test(config_refusals, unknown_keys) {
          "f.yaml:3:1: unknown key `listner` at the top level; did you mean `listeners`?\n"},
         {BASE "zzz: 1\n",
          "f.yaml:3:1: unknown key `zzz` at the top level; remove it, or write one of listeners, "
-         "admin, workers, limits, keepalive, backpressure, drain, log, engine, trusted, routes\n"},
+         "admin, workers, limits, keepalive, backpressure, compression, drain, log, "
+         "engine, trusted, routes\n"},
         {BASE "message: 1MiB\n",
          "f.yaml:3:1: `message` stands in the wrong map; write it into `limits: {...}`\n"},
         {BASE "upstream: 1\n",
@@ -38,11 +39,12 @@ Test(config_refusals, unknown_keys) {
          "idle, age\n"},
         {BASE "thisnameislongerthaneverynameofours: 1\n",
          "f.yaml:3:1: unknown key `thisnameislongerthaneverynameofours` at the top level; remove "
-         "it, or write one of listeners, admin, workers, limits, keepalive, backpressure, drain, "
-         "log, engine, trusted, routes\n"},
+         "it, or write one of listeners, admin, workers, limits, keepalive, backpressure, "
+         "compression, drain, log, engine, trusted, routes\n"},
         {BASE "\"a\\0\\e\\x80\": 1\n",
          "f.yaml:3:1: unknown key `a\\x00\\x1b\\xc2\\x80` at the top level; remove it, or write "
-         "one of listeners, admin, workers, limits, keepalive, backpressure, drain, log, engine, "
+         "one of listeners, admin, workers, limits, keepalive, backpressure, compression, drain, "
+         "log, engine, "
          "trusted, routes\n"},
     };
     world_refuses(rows, COUNT_OF(rows));
@@ -400,19 +402,31 @@ Test(config_refusals, trusted) {
     world_refuses(rows, COUNT_OF(rows));
 }
 
+Test(config_refusals, compression) {
+    static const struct refusal rows[] = {
+        {BASE "compression: true\n",
+         "f.yaml:3:14: `compression` is neither a map nor `false`; write {level: 1, threshold: "
+         "256B}, or false\n"},
+        {BASE "compression: [1]\n",
+         "f.yaml:3:14: `compression` is neither a map nor `false`; write {level: 1, threshold: "
+         "256B}, or false\n"},
+        {BASE "compression: {levle: 1}\n",
+         "f.yaml:3:15: unknown key `levle` in `compression`; did you mean `level`?\n"},
+    };
+    world_refuses(rows, COUNT_OF(rows));
+}
+
 Test(config_refusals, parts_that_are_not_built) {
     static const struct refusal rows[] = {
         {BASE "auth: {}\n"
               "upstreams: {}\n"
               "backplane: {}\n"
-              "compression: true\n",
+              "compression: {takeover: server}\n",
          "f.yaml:3:1: `auth` is not built yet in this version; remove it\n"
          "f.yaml:4:1: `upstreams` is not built yet in this version; remove it\n"
          "f.yaml:5:1: `backplane` is not built yet in this version; remove it\n"
-         "f.yaml:6:1: `compression` other than `false` is not built yet in this version; remove "
-         "it\n"},
-        {BASE "compression: {level: 1}\n", "f.yaml:3:1: `compression` other than `false` is not "
-                                           "built yet in this version; remove it\n"},
+         "f.yaml:6:15: `compression.takeover` other than `off` is not built yet in this version; "
+         "remove it\n"},
         {"listeners: [{address: 1.2.3.4:5, tls: {}, proxy_protocol: {}}]\n" ROUTE,
          "f.yaml:1:34: `tls` is not built yet in this version; remove it\n"
          "f.yaml:1:43: `proxy_protocol` is not built yet in this version; remove it\n"},

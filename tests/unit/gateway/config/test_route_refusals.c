@@ -157,14 +157,14 @@ Test(config_route_refusals, parts_that_are_not_built) {
                   "  - {path: /a, proxy: {upstream: web}}\n"
                   "  - {path: /b, events: {}}\n"
                   "  - {path: /c, tunnel: {}, auth: users}\n"
-                  "  - {path: /d, echo: {}, compression: {level: 1}}\n"
+                  "  - {path: /d, echo: {}, compression: {takeover: server}}\n"
                   "  - {path: /e, proxy: {}, upgrade: false}\n",
          "f.yaml:3:16: `proxy` is not built yet in this version; remove it\n"
          "f.yaml:4:16: `events` is not built yet in this version; remove it\n"
          "f.yaml:5:16: `tunnel` is not built yet in this version; remove it\n"
          "f.yaml:5:28: `auth` is not built yet in this version; remove it\n"
-         "f.yaml:6:26: `compression` other than `false` is not built yet in this version; remove "
-         "it\n"
+         "f.yaml:6:40: `compression.takeover` other than `off` is not built yet in this version; "
+         "remove it\n"
          "f.yaml:7:16: `proxy` is not built yet in this version; remove it\n"},
     };
     world_refuses(rows, COUNT_OF(rows));
