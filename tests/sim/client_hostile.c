@@ -151,6 +151,7 @@ struct frame_lie {
     const char *path, *bytes;
     uint32_t length;
     uint16_t code;
+    bool is_deflate; // behind an offer of permessage-deflate
 };
 struct head_lie {
     const char *bytes;
@@ -158,8 +159,10 @@ struct head_lie {
     uint16_t status;
 };
 static const struct frame_lie frame_lies[] = {
-#define FRAME_LIE(path, bytes, code) {path, bytes, sizeof(bytes) - 1, code},
+#define FRAME_LIE(path, bytes, code) {path, bytes, sizeof(bytes) - 1, code, false},
+#define DEFLATE_LIE(path, bytes, code) {path, bytes, sizeof(bytes) - 1, code, true},
 #include "tests/sim/client_lies.h"
+#undef DEFLATE_LIE
 #undef FRAME_LIE
 };
 static const struct head_lie head_lies[] = {
@@ -175,7 +178,9 @@ enum {
 static void liar_connected(struct client *client) {
     client->lie = client_below(client, FRAME_LIES);
     client->answers = client_below(client, 2) == 0;
-    client_upgrade(client, frame_lies[client->lie].path, "");
+    bool is_deflate = frame_lies[client->lie].is_deflate;
+    client_upgrade(client, frame_lies[client->lie].path,
+                   is_deflate ? "Sec-WebSocket-Extensions: permessage-deflate\r\n" : "");
 }
 
 // Closes that have nothing to do with what the client sent.

@@ -1,6 +1,6 @@
 // Illegal frames and requests, and what the gateway must answer: FRAME_LIE(path, bytes, close code)
-// behind a good handshake, HEAD_LIE(bytes, status). Masks are zero: legal, and readable here. Only
-// the table.
+// behind a good handshake, DEFLATE_LIE the same where compression was agreed, HEAD_LIE(bytes,
+// status). Masks are zero: legal, and readable here. Only the table.
 
 #ifdef FRAME_LIE
 FRAME_LIE("/echo", "\x81\x01x", 1002)         // not masked
@@ -33,6 +33,17 @@ FRAME_LIE("/rooms/u?envelope=json", "\x82\x81\0\0\0\0x", 1003)
 FRAME_LIE("/rooms/u?envelope=json", "\x81\x84\0\0\0\0junk", 1007)
 FRAME_LIE("/rooms/u?envelope=json", "\x81\x82\0\0\0\0{}", 1007)
 FRAME_LIE("/listen/a", "\x81\x81\0\0\0\0x", 1008) // may not publish
+#endif
+
+#ifdef DEFLATE_LIE
+DEFLATE_LIE("/echo", "\xc9\x80\0\0\0\0", 1002)                     // a compressed ping
+DEFLATE_LIE("/chat/a", "\x01\x81\0\0\0\0x\xc0\x80\0\0\0\0", 1002)  // RSV1 on the second frame
+DEFLATE_LIE("/echo", "\xa1\x81\0\0\0\0x", 1002)                    // another reserved bit
+DEFLATE_LIE("/chat/a", "\xc2\x83\0\0\0\0\xff\xff\xff", 1007)       // a block type that there is not
+DEFLATE_LIE("/echo", "\xc2\x82\0\0\0\0\xf2\x48", 1007)             // ends within a block
+DEFLATE_LIE("/binary", "\xc2\x85\0\0\0\0\xf2\0\x11\0\0", 1007)     // reaches before its first byte
+DEFLATE_LIE("/echo", "\xc1\x87\0\0\0\0\0\1\0\xfe\xff\xff\0", 1007) // UTF-8, inflated
+DEFLATE_LIE("/text", "\xc2\x87\0\0\0\0\xf2\x48\xcd\xc9\xc9\7\0", 1003) // the wrong kind
 #endif
 
 #ifdef HEAD_LIE

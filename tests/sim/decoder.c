@@ -12,6 +12,7 @@ void decoder_init(struct decoder *decoder) {
 void decoder_fini(struct decoder *decoder) {
     free(decoder->data);
     decoder->data = NULL;
+    decoder_inflate_fini(decoder);
 }
 
 bool decoder_fail(struct decoder *decoder, const char *violation) {

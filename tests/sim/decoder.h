@@ -34,6 +34,10 @@ struct decoder_request {
     bool is_upgrade;
     bool expects_continue;
     const char *subprotocols; // offered, separated by ", "; NULL: none. A constant
+    bool offers_deflate;      // permessage-deflate, once, on these terms:
+    bool resets_server;       // server_no_context_takeover
+    bool offers_client_bits;  // client_max_window_bits
+    uint8_t server_bits;      // server_max_window_bits; 0: not asked for
     uint8_t key[DECODER_KEY_BYTES];
 };
 
@@ -61,7 +65,9 @@ struct decoder {
     uint8_t *data;         // head, body or message in progress
     uint32_t data_bytes, data_room;
     uint64_t body_left;
-    uint64_t tail_bytes; // that may follow the last response
+    uint64_t tail_bytes;             // that may follow the last response
+    struct decoder_inflate *inflate; // permessage-deflate was agreed
+    uint64_t inflated_count;         // messages that came compressed
     struct decoder_request requests[DECODER_REQUESTS_MAX];
     uint32_t request_first, request_count;
     enum decoder_phase phase;
@@ -70,6 +76,7 @@ struct decoder {
     bool is_upgraded;
     bool was_continued;
     uint8_t message_opcode; // 0: no message in progress
+    bool is_compressed;     // that message
     uint8_t frame[16];      // a frame's head, or a line's start
     uint8_t frame_bytes;
     uint8_t control[125];
@@ -91,6 +98,14 @@ void decoder_head(struct decoder *decoder, struct decoder_event *event);
 // decoder_frame.c
 bool decoder_frame_next(struct decoder *decoder, struct span *bytes, struct decoder_event *event);
 bool decoder_text_is_legal(struct span text); // UTF-8, RFC 3629
+// decoder_inflate.c: permessage-deflate. The answer of a 101 against its offer; false: a violation.
+bool decoder_inflate_agree(struct decoder *decoder, const struct decoder_request *request,
+                           struct span answer);
+// Makes the payload of a compressed message what was compressed. False: a violation.
+bool decoder_inflate_message(struct decoder *decoder, struct span *payload);
+void decoder_inflate_fini(struct decoder *decoder);
+// The window that this client may deflate with; 0: nothing was agreed.
+uint32_t decoder_deflate_bits(const struct decoder *decoder);
 // decoder.c
 void decoder_append(struct decoder *decoder, struct span bytes);
 bool decoder_fail(struct decoder *decoder, const char *violation); // returns false

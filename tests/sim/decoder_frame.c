@@ -1,7 +1,14 @@
 // Frames from a server (RFC 6455 section 5), one at a time.
 #include "tests/sim/decoder.h"
 
-enum { FINAL = 0x80, RESERVED = 0x70, OPCODE = 0x0f, MASK = 0x80, CONTROL_MAX = 125 };
+enum {
+    FINAL = 0x80,
+    RESERVED = 0x70,
+    COMPRESSED = 0x40,
+    OPCODE = 0x0f,
+    MASK = 0x80,
+    CONTROL_MAX = 125
+};
 enum { CONTINUATION = 0, TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10 };
 
 bool decoder_text_is_legal(struct span text) {
@@ -41,7 +48,10 @@ static uint8_t head_length(const struct decoder *decoder) {
 static bool first_bytes_judge(struct decoder *decoder) {
     uint8_t opcode = decoder->frame[0] & OPCODE;
     bool is_final = (decoder->frame[0] & FINAL) != 0;
-    if ((decoder->frame[0] & RESERVED) != 0) {
+    uint8_t reserved = decoder->frame[0] & RESERVED;
+    // RSV1 marks the first frame of a compressed message, and nothing else (RFC 7692 6).
+    bool may_compress = decoder->inflate != NULL && (opcode == TEXT || opcode == BINARY);
+    if (reserved != 0 && !(may_compress && reserved == COMPRESSED)) {
         return decoder_fail(decoder, "reserved bit without an extension");
     }
     if ((decoder->frame[1] & MASK) != 0) {
@@ -137,6 +147,7 @@ static bool frame_end(struct decoder *decoder, struct decoder_event *event) {
     }
     if (opcode != CONTINUATION) {
         decoder->message_opcode = opcode;
+        decoder->is_compressed = (decoder->frame[0] & COMPRESSED) != 0;
     }
     if (!is_final) {
         return false;
@@ -146,6 +157,10 @@ static bool frame_end(struct decoder *decoder, struct decoder_event *event) {
     event->payload = span_make(decoder->data, decoder->data_bytes);
     decoder->message_opcode = 0;
     decoder->data_bytes = 0; // the bytes stay until something is appended
+    if (decoder->is_compressed && !decoder_inflate_message(decoder, &event->payload)) {
+        return false;
+    }
+    decoder->inflated_count += decoder->is_compressed;
     if (event->opcode == TEXT && !decoder_text_is_legal(event->payload)) {
         return decoder_fail(decoder, "text message that is not UTF-8");
     }

@@ -6,11 +6,10 @@
 struct head { // what its fields say
     uint64_t content_length;
     uint32_t content_lengths;
-    uint32_t accepts, upgrades, connections, subprotocols;
+    uint32_t accepts, upgrades, connections, subprotocols, extensions;
     bool is_chunked;
     bool closes;
-    bool has_extensions;
-    struct span accept, upgrade, connection, subprotocol;
+    struct span accept, upgrade, connection, subprotocol, extension;
 };
 
 static bool is_token_byte(uint8_t byte) {
@@ -81,7 +80,8 @@ static bool field_keep(struct decoder *decoder, struct head *head, struct span n
         head->subprotocols++;
         head->subprotocol = value;
     } else if (span_is_nocase(name, "sec-websocket-extensions")) {
-        head->has_extensions = true;
+        head->extensions++;
+        head->extension = value;
     }
     return true;
 }
@@ -182,14 +182,14 @@ static bool upgrade_judge(struct decoder *decoder, const struct decoder_request 
     if (head->content_lengths != 0 || head->is_chunked) {
         return decoder_fail(decoder, "101 with a body");
     }
-    if (head->has_extensions) {
-        return decoder_fail(decoder, "extension that was not offered");
+    if (head->extensions > 1) {
+        return decoder_fail(decoder, "more than one answer to an offer of extensions");
     }
     if (head->subprotocols > 1 ||
         (head->subprotocols == 1 && !subprotocol_was_offered(request, head->subprotocol))) {
         return decoder_fail(decoder, "subprotocol that was not offered");
     }
-    return true;
+    return head->extensions == 0 || decoder_inflate_agree(decoder, request, head->extension);
 }
 
 // The request that is answered, or NULL: a refusal of what was no request.

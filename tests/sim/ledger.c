@@ -63,12 +63,10 @@ void ledger_calm(struct ledger *ledger) {
 
 // --- messages
 
-enum { HEADING_BYTES_MAX = 48 };
-
 uint32_t ledger_heading(uint32_t publisher, uint32_t sequence, uint8_t *bytes, uint32_t length) {
-    char text[HEADING_BYTES_MAX];
+    char text[LEDGER_HEADING_BYTES_MAX];
     int written = snprintf(text, sizeof text, "m:%u:%u:%u:", publisher, sequence, length);
-    check(written > 0 && written < HEADING_BYTES_MAX);
+    check(written > 0 && written < LEDGER_HEADING_BYTES_MAX);
     memcpy(bytes, text, (uint32_t)written);
     return (uint32_t)written;
 }
@@ -134,7 +132,7 @@ uint32_t ledger_publisher_add(struct ledger *ledger, enum ledger_channel channel
 uint32_t ledger_publish(struct ledger *ledger, uint32_t publisher, uint8_t *bytes,
                         uint32_t length) {
     struct ledger_publisher *p = &ledger->publishers[publisher];
-    length = length < HEADING_BYTES_MAX ? HEADING_BYTES_MAX : length;
+    length = length < LEDGER_HEADING_BYTES_MAX ? LEDGER_HEADING_BYTES_MAX : length;
     check(length <= LEDGER_MESSAGE_BYTES_MAX);
     ledger_fill(publisher, p->next, bytes, length);
     p->nodes = grow(p->nodes, p->next, &p->node_room, sizeof *p->nodes);

@@ -7,7 +7,7 @@
 
 #include "core/base/span.h"
 
-enum { LEDGER_MESSAGE_BYTES_MAX = 60000 };
+enum { LEDGER_MESSAGE_BYTES_MAX = 60000, LEDGER_HEADING_BYTES_MAX = 48 };
 
 enum ledger_channel {
     LEDGER_CHAT_A,
