@@ -1,9 +1,11 @@
-// Finds out by trying what uring_compat.h lists. Runs once, on a ring that nothing else uses yet.
+// Finds out by trying what uring_compat.h lists. Runs once per io, before anything else does.
 #include "gateway/io/io_internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 enum { PROBE_PEER_NAME = 1, PROBE_UNIX_LEFT = 2, PROBE_WAIT_MS = 100, PROBE_TURNS_MAX = 20 };
@@ -90,4 +92,40 @@ int features_probe(struct io *io) {
     }
     probe_close(&probe);
     return error == 0 && taken < 2 ? -ETIMEDOUT : error;
+}
+
+// --- is a registered eventfd signalled from within a wakeup
+
+// A byte wakes the poll that the ring has armed, in this thread; the eventfd says whether that was
+// told at once. Descriptors that cannot be had are found out by who opens the rings.
+static bool signal_try(struct io_uring *ring, const int pair[2], int file) {
+    struct io_uring_sqe *entry = io_uring_get_sqe(ring);
+    io_uring_prep_poll_add(entry, pair[0], POLLIN);
+    if (io_uring_register_eventfd(ring, file) != 0 || io_uring_submit(ring) != 1 ||
+        send(pair[1], "a", 1, MSG_NOSIGNAL) != 1) {
+        return true;
+    }
+    uint64_t value;
+    return read(file, &value, sizeof value) == (ssize_t)sizeof value;
+}
+
+bool features_signal_at_once(void) {
+    struct io_uring ring;
+    struct io_uring_params parameters = {.flags = RING_FLAGS | IORING_SETUP_DEFER_TASKRUN};
+    if (io_uring_queue_init_params(1, &ring, &parameters) != 0) {
+        return true;
+    }
+    bool is_at_once = true;
+    int file = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int pair[2];
+    if (file >= 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0) {
+        is_at_once = signal_try(&ring, pair, file);
+        (void)close(pair[0]); // close() of descriptors just opened does not fail
+        (void)close(pair[1]);
+    }
+    if (file >= 0) {
+        (void)close(file);
+    }
+    io_uring_queue_exit(&ring);
+    return is_at_once;
 }

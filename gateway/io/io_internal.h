@@ -10,6 +10,8 @@
 #include <sys/un.h>
 
 enum {
+    // Beside one of DEFER_TASKRUN and COOP_TASKRUN.
+    RING_FLAGS = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
     GROUP_NONE = 15, // in a tag: this receive takes no buffer of the ring
     PEER_BYTES_MAX = 28,
 };
@@ -75,6 +77,7 @@ struct io {
     uint32_t ring_count;
     uint32_t ring_first;   // where io_next starts in this turn
     uint32_t ring_visited; // rings that io_next has finished in this turn
+    bool is_cooperative;   // completions are posted on the way out of any system call (open.c)
     bool knows_unix_left;  // the kernel says what is left on a Unix socket
     struct io_features features;
     struct io_options options; // clamped
@@ -116,6 +119,7 @@ struct io_uring_sqe *ring_entry(struct io *io, struct io_ring *ring, uint32_t co
 struct io_message *ring_message(struct io *io, struct io_ring *ring);
 
 // features.c
+bool features_signal_at_once(void); // see uring_compat.h; on a ring of its own, gone afterwards
 MUST_USE int features_probe(struct io *io); // before ring 0 is used for anything else
 
 // buffers.c

@@ -37,11 +37,17 @@ static struct io_options options_clamp(const struct io_options *asked, uint64_t 
     return options;
 }
 
+// DEFER_TASKRUN where it serves: completions are posted in our own enter and nowhere else. Several
+// rings wake the thread by an eventfd, and where the kernel puts that signal off until an RCU grace
+// period has passed (and loses all but the first), the way out is COOP_TASKRUN: work for the ring
+// then wakes the sleeping thread itself, which posts the completion and signals from there.
+static uint32_t ring_mode(const struct io *io) {
+    return io->is_cooperative ? IORING_SETUP_COOP_TASKRUN : IORING_SETUP_DEFER_TASKRUN;
+}
+
 static int ring_setup(const struct io *io, struct io_ring *ring) {
-    struct io_uring_params parameters = {
-        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-                 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE,
-        .cq_entries = io->options.completions};
+    struct io_uring_params parameters = {.flags = RING_FLAGS | IORING_SETUP_CQSIZE | ring_mode(io),
+                                         .cq_entries = io->options.completions};
     int error = io_uring_queue_init_params(io->options.submissions, &ring->uring, &parameters);
     if (error != 0) {
         return error;
@@ -156,6 +162,7 @@ int io_open(struct io **io, const struct io_options *options) {
     for (uint32_t i = 0; i < LISTENERS_MAX; i++) {
         made->listeners[i] = -1;
     }
+    made->is_cooperative = clamped.ring_max > 1 && !features_signal_at_once();
     int error = bell_open(made);
     error = error == 0 ? io_ring_open(made) : error;
     error = error == 0 ? features_probe(made) : error;

@@ -10,6 +10,10 @@
 // | bytes left on a Unix socket | 6.17  | one receive at  | a receive that filled its memory says |
 // |                             |       | open            | is_socket_ready                       |
 // | waits that are no I/O wait  | 6.15  | feature bit 17  | idle workers show as iowait           |
+// | a registered eventfd is     | lost  | one poll at     | an io of several rings sets them up   |
+// | signalled from within a     | in    | open            | with COOP_TASKRUN (open.c)            |
+// | wakeup, not a grace period  | 6.12. |                 |                                       |
+// | later and then never again  | 115   |                 |                                       |
 // | a registered ring           | never | the             | from the 17th ring of a thread on the |
 // | descriptor beyond the 16th  |       | registration    | plain descriptor is used              |
 //
