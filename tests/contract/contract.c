@@ -234,6 +234,9 @@ void rig_receive(struct rig *rig, const struct pair *pair, uint8_t *target, uint
         io_receive(rig->io, pair->handle, (struct span_mut){.data = NULL});
         struct io_completion completion = rig_get(rig, IO_RECEIVE);
         if (completion.result == -EAGAIN) {
+            if (completion.has_buffer) { // Linux 6.1 lends one with it (P4)
+                io_buffer_give(rig->io, completion.ring, completion.buffer_id);
+            }
             usleep(200);
             continue;
         }

@@ -67,7 +67,10 @@ static void a_receive_of_nothing(void) {
     rig_pairs(rig, 0, &pair, 1);
     io_receive(rig->io, pair.handle, (struct span_mut){.data = NULL});
     struct io_completion received = rig_get(rig, IO_RECEIVE);
-    expect(received.result == -EAGAIN && !received.has_buffer, "%d", received.result);
+    expect(received.result == -EAGAIN, "%d", received.result);
+    if (received.has_buffer) { // Linux 6.1 lends one even so (P4)
+        io_buffer_give(rig->io, 0, received.buffer_id);
+    }
     uint8_t byte;
     io_receive(rig->io, pair.handle, (struct span_mut){&byte, 1});
     received = rig_get(rig, IO_RECEIVE);

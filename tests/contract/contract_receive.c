@@ -46,8 +46,8 @@ static void on_receive(struct receiver *receiver, const struct io_completion *co
         struct span_mut buffer = io_buffer(receiver->rig->io, 0, completion->buffer_id);
         for (int32_t i = 0; i < completion->result; i++) {
             receiver->sum[slot] = receiver->sum[slot] * 31 + buffer.data[i];
+            receiver->received[slot]++;
         }
-        receiver->received[slot] += (uint64_t)completion->result;
         receiver->lent[receiver->lent_count++] = completion->buffer_id;
     }
     if (completion->result == -ENOBUFS) {
@@ -198,6 +198,11 @@ static void a_receive_without_a_buffer_takes_nothing(void) {
     io_receive(rig->io, pairs[1].handle, (struct span_mut){.data = NULL});
     struct io_completion first = rig_get(rig, IO_RECEIVE);
     struct io_completion second = rig_get(rig, IO_RECEIVE);
+    if (first.slot == pairs[1].handle.slot) { // Linux 6.1 tells failures of a batch first
+        struct io_completion other = first;
+        first = second;
+        second = other;
+    }
     expect(first.result == 5 && first.has_buffer, "%d", first.result);
     expect(second.result == -ENOBUFS && !second.has_buffer, "%d", second.result);
     io_receive(rig->io, pairs[1].handle, (struct span_mut){.data = NULL});
