@@ -69,31 +69,55 @@ static uint32_t subscriptions_most(const struct config *config) {
     return most;
 }
 
-static void memory_term(const struct machine *machine, const struct config *config,
+// Room, what of it stays free, and what the kernel takes of it for each connection.
+struct memory_room {
+    const char *name;
+    uint64_t left, spare;
+    uint32_t kernel_bytes;
+};
+
+static void memory_term(const struct memory_room *room, const struct config *config,
                         struct capacity *capacity) {
-    uint64_t left = machine_memory_left(machine);
-    uint64_t spare = machine->memory_total / CAPACITY_SPARE_SHARE;
-    spare = spare > CAPACITY_SPARE_BYTES ? spare : CAPACITY_SPARE_BYTES;
-    // A control group's limit is its own: the machine's spare is outside it.
-    bool is_group = left < machine->memory_available;
-    spare = is_group ? left / CAPACITY_SPARE_SHARE : spare;
-    uint64_t fixed = spare + CAPACITY_PROCESS_BYTES;
-    capacity->each_bytes = CAPACITY_KERNEL_BYTES + CAPACITY_USER_BYTES +
-                           subscriptions_most(config) * CAPACITY_SUBSCRIPTION_BYTES;
+    uint64_t ours =
+        CAPACITY_USER_BYTES + (uint64_t)subscriptions_most(config) * CAPACITY_SUBSCRIPTION_BYTES;
     // As many rings as the population asks for: their part of each connection.
     uint64_t ring = capacity->ring_slots == 0 ? 0 : ring_bytes(config) / capacity->ring_slots;
-    uint64_t room = left > fixed ? left - fixed : 0;
-    struct capacity_term *term = term_add(capacity, "memory", room / (capacity->each_bytes + ring));
+    uint64_t each = room->kernel_bytes + ours + ring;
+    uint64_t fixed = room->spare + CAPACITY_PROCESS_BYTES;
+    uint64_t usable = room->left > fixed ? room->left - fixed : 0;
+    struct capacity_term *term = term_add(capacity, room->name, usable / each);
     (void)snprintf(term->how, sizeof term->how,
-                   "%llu MiB of %s less %llu MiB, %llu B each: kernel %u, ours %llu, rings %llu",
-                   (unsigned long long)(left >> 20), is_group ? "the control group" : "the machine",
-                   (unsigned long long)(fixed >> 20),
-                   (unsigned long long)(capacity->each_bytes + ring), CAPACITY_KERNEL_BYTES,
-                   (unsigned long long)(capacity->each_bytes - CAPACITY_KERNEL_BYTES),
-                   (unsigned long long)ring); // cut: shown only
+                   "%llu MiB less %llu MiB, %llu B each: kernel %u, ours %llu, rings %llu",
+                   (unsigned long long)(room->left >> 20), (unsigned long long)(fixed >> 20),
+                   (unsigned long long)each, room->kernel_bytes, (unsigned long long)ours,
+                   (unsigned long long)ring); // it fits
     uint64_t queued =
         (config->kernel_bytes + config->backpressure.queue_bytes) / CAPACITY_BUSY_SHARE;
-    capacity->busy = room / (capacity->each_bytes + ring + queued);
+    capacity->held = least(capacity->held, usable / each);
+    capacity->busy = least(capacity->busy, usable / (each + queued));
+    capacity->each_bytes = CAPACITY_KERNEL_BYTES + ours;
+}
+
+static void memory_terms(const struct machine *machine, const struct config *config,
+                         struct capacity *capacity) {
+    uint64_t spare = machine->memory_total / CAPACITY_SPARE_SHARE;
+    struct memory_room room = {.name = "memory",
+                               .left = machine->memory_available,
+                               .spare = spare > CAPACITY_SPARE_BYTES ? spare : CAPACITY_SPARE_BYTES,
+                               .kernel_bytes = CAPACITY_KERNEL_BYTES};
+    capacity->held = UINT64_MAX;
+    capacity->busy = UINT64_MAX;
+    memory_term(&room, config, capacity);
+    uint64_t left = machine_group_left(machine);
+    if (left != UINT64_MAX) {
+        bool is_part = machine->group_version == 1;
+        room = (struct memory_room){.name = "control group",
+                                    .left = left,
+                                    .spare = left / CAPACITY_SPARE_SHARE,
+                                    .kernel_bytes =
+                                        is_part ? CAPACITY_GROUP_1_BYTES : CAPACITY_KERNEL_BYTES};
+        memory_term(&room, config, capacity);
+    }
 }
 
 static void files_term(const char *root, struct capacity *capacity) {
@@ -148,7 +172,7 @@ void capacity_compute(const char *root, const struct machine *machine, const str
         term_add(capacity, "limits.connections", config->admission.connections);
     (void)snprintf(term->how, sizeof term->how, "configured"); // it fits
     tables_term(machine, config, capacity);
-    memory_term(machine, config, capacity);
+    memory_terms(machine, config, capacity);
     files_term(root, capacity);
     conntrack_term(root, capacity);
     pings_term(machine, config, capacity);

@@ -112,40 +112,49 @@ static bool group_number(const struct group_walk *walk, const char *folder, cons
            tree_number(walk->root, path, field, value);
 }
 
+// Names of a version.
+struct group_files {
+    const char *limit, *used;
+    const char *cache; // key of memory.stat: pages that may be taken back
+    uint32_t version;
+};
+
 // The tightest is the one with the least left. Version 1 writes "no limit" as a number that no
 // memory has.
-static void memory_look(const struct group_walk *walk, const char *folder, const char *limit_name,
-                        const char *used_name, const char *cache_key) {
+static void memory_look(const struct group_walk *walk, const char *folder,
+                        const struct group_files *files) {
     struct machine *machine = walk->machine;
     uint64_t limit = 0;
     uint64_t used = 0;
     uint64_t cache = 0;
     char path[TREE_PATH_BYTES + 16];
-    if (!group_number(walk, folder, limit_name, 0, &limit) || limit >= machine->memory_total ||
-        !group_number(walk, folder, used_name, 0, &used)) {
+    if (!group_number(walk, folder, files->limit, 0, &limit) || limit >= machine->memory_total ||
+        !group_number(walk, folder, files->used, 0, &used)) {
         return;
     }
     (void)snprintf(path, sizeof path, "%s/memory.stat", folder); // there is room
-    (void)tree_field(walk->root, path, cache_key, 0, &cache);    // without it: nothing to take back
+    (void)tree_field(walk->root, path, files->cache, 0, &cache); // without it: nothing to take back
     used -= cache < used ? cache : used;
     uint64_t left = limit > used ? limit - used : 0;
-    uint64_t left_before =
-        machine->group_limit > machine->group_used ? machine->group_limit - machine->group_used : 0;
+    uint64_t left_before = machine_group_left(machine);
     if (left < left_before) {
         machine->group_limit = limit;
         machine->group_used = used;
         (void)snprintf(machine->group_path, sizeof machine->group_path, "/%s/%s", folder,
-                       limit_name); // cut: shown only
+                       files->limit); // cut: shown only
+        machine->group_version = files->version;
     }
 }
 
 static void memory_look_2(const struct group_walk *walk, const char *folder) {
-    memory_look(walk, folder, "memory.max", "memory.current", "inactive_file");
+    static const struct group_files files = {"memory.max", "memory.current", "inactive_file", 2};
+    memory_look(walk, folder, &files);
 }
 
 static void memory_look_1(const struct group_walk *walk, const char *folder) {
-    memory_look(walk, folder, "memory.limit_in_bytes", "memory.usage_in_bytes",
-                "total_inactive_file");
+    static const struct group_files files = {"memory.limit_in_bytes", "memory.usage_in_bytes",
+                                             "total_inactive_file", 1};
+    memory_look(walk, folder, &files);
 }
 
 static void quota_take(struct machine *machine, uint64_t quota, uint64_t period) {
@@ -215,8 +224,10 @@ void machine_read(const struct machine_source *source, struct machine *machine) 
     groups_read(source, machine);
 }
 
-uint64_t machine_memory_left(const struct machine *machine) {
-    uint64_t in_group =
-        machine->group_limit > machine->group_used ? machine->group_limit - machine->group_used : 0;
-    return machine->memory_available < in_group ? machine->memory_available : in_group;
+uint64_t machine_group_left(const struct machine *machine) {
+    if (machine->group_limit == UINT64_MAX) {
+        return UINT64_MAX;
+    }
+    return machine->group_limit > machine->group_used ? machine->group_limit - machine->group_used
+                                                      : 0;
 }

@@ -21,9 +21,10 @@ struct machine {
     uint64_t cpu_quota_milli;         // thousandths of a CPU; UINT64_MAX: no limit
     uint32_t cpus;                    // that the process may run on
     uint32_t seccomp;                 // mode: 0 none, 2 filter
+    uint32_t group_version;           // of group_limit: 1 or 2
     char group_path[160];             // of the file that says group_limit, below the root
 };
 
 void machine_read(const struct machine_source *source, struct machine *machine);
-// Memory that connections may still take: the least of what the machine and the cgroup leave.
-uint64_t machine_memory_left(const struct machine *machine);
+// What the tightest memory cgroup leaves; UINT64_MAX: no limit.
+uint64_t machine_group_left(const struct machine *machine);

@@ -5,7 +5,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 enum { KERNEL_MAJOR_MIN = 6, KERNEL_MINOR_MIN = 1 };
 
@@ -114,31 +113,28 @@ static enum verdict look_overcommit(const struct examination *examination,
     return value == 2 ? VERDICT_FAIL : VERDICT_PASS;
 }
 
-static uint64_t memory_connections(const struct capacity *capacity) {
-    for (uint32_t i = 0; i < capacity->term_count; i++) {
-        if (strcmp(capacity->terms[i].name, "memory") == 0) {
-            return capacity->terms[i].connections;
-        }
-    }
-    return 0;
-}
-
 static enum verdict look_memory(const struct examination *examination, struct finding *finding) {
     const struct machine *machine = &examination->machine;
     const struct capacity *capacity = &examination->capacity;
-    uint64_t held = memory_connections(capacity);
     uint64_t asked = examination->config->admission.connections;
-    finding_now(finding, "%" PRIu64 " MiB left%s%s", machine_memory_left(machine) >> 20,
-                machine->group_limit == UINT64_MAX ? "" : ", limit in ", machine->group_path);
-    finding_wanted(finding, "%" PRIu64 " MiB for %" PRIu64 " idle connections",
-                   (asked * capacity->each_bytes) >> 20, asked);
-    if (held < asked) {
-        finding_fix(finding, "# limits: {connections: %" PRIu64 "} is what it can hold", held);
+    uint64_t wanted_mib = (asked * capacity->each_bytes) >> 20;
+    uint64_t left_mib = machine->memory_available >> 20;
+    if (machine->group_limit == UINT64_MAX) {
+        finding_now(finding, "%" PRIu64 " MiB left", left_mib);
+    } else {
+        finding_now(finding, "%" PRIu64 " MiB left, %" PRIu64 " MiB by %s", left_mib,
+                    machine_group_left(machine) >> 20, machine->group_path);
+    }
+    finding_wanted(finding, "%" PRIu64 " MiB for %" PRIu64 " idle connections", wanted_mib, asked);
+    if (capacity->held < asked) {
+        finding_fix(finding, "# limits: {connections: %" PRIu64 "} is what it can hold",
+                    capacity->held);
         return VERDICT_FAIL;
     }
     if (capacity->busy < asked) {
-        finding_wanted(finding, "%" PRIu64 " MiB, and full queues of one client in %d",
-                       (asked * capacity->each_bytes) >> 20, CAPACITY_BUSY_SHARE);
+        finding_wanted(finding, "%" PRIu64 " MiB, and full queues of one client in %d", wanted_mib,
+                       CAPACITY_BUSY_SHARE);
+        finding_fix(finding, "# limits: {connections: %" PRIu64 "} fit busy", capacity->busy);
         return VERDICT_WARN;
     }
     return VERDICT_PASS;

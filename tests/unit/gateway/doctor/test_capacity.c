@@ -28,6 +28,35 @@ Test(doctor_capacity, terms) {
     free(test);
 }
 
+// Version 1 leaves the sockets themselves out of the group's account; version 2 counts in full.
+Test(doctor_capacity, control_groups) {
+    static const struct {
+        const char *tree, *process;
+        uint64_t left, each;
+    } rows[] = {
+        {"tuned", "4711", 30ULL << 30, 1602},
+        {"container", "self", (2ULL << 30) - 136314880 + 102760448, 4122},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct doctor_test *test = calloc(1, sizeof *test);
+        cr_assert_not_null(test);
+        doctor_open(test, rows[i].tree);
+        test->examination.source.process = rows[i].process;
+        if (i == 0) {
+            static const char used[] = "sys/fs/cgroup/memory/system.slice/holdfast.service/"
+                                       "memory.usage_in_bytes";
+            doctor_file_write(test->root, used, "2147483648", 10);
+        }
+        examination_run(&test->examination);
+        uint64_t usable = rows[i].left - rows[i].left / 20 - (4 << 20);
+        cr_expect_eq(doctor_term(test, "control group"), usable / (rows[i].each + 128 + 32 + 10));
+        cr_expect_eq(test->examination.capacity.held,
+                     doctor_term(test, i == 0 ? "memory" : "control group"));
+        doctor_close(test);
+        free(test);
+    }
+}
+
 Test(doctor_capacity, first_limit) {
     static const struct {
         const char *path, *text, *first;

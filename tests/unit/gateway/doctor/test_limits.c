@@ -12,7 +12,7 @@ Test(doctor_limits, container) {
     doctor_expect(test, "io_uring", VERDICT_FAIL, "seccomp");
     // 2 GiB less what is used and could not be given back: 130 MiB less 98 MiB of cache.
     doctor_expect(test, "memory", VERDICT_FAIL,
-                  "2016 MiB left, limit in /sys/fs/cgroup/memory.max");
+                  "14267 MiB left, 2016 MiB by /sys/fs/cgroup/memory.max");
     doctor_expect(test, "CPUs", VERDICT_WARN, "4 CPUs, quota 1.5");
     doctor_expect(test, "vm.overcommit_memory", VERDICT_FAIL, "2");
     doctor_expect(test, "net.ipv4.tcp_mem", VERDICT_PASS, "not there");
@@ -38,7 +38,7 @@ Test(doctor_limits, tuned) {
                      finding->now, finding->wanted);
     }
     cr_expect_eq(test->examination.counts[VERDICT_PASS], test->examination.finding_count);
-    doctor_expect(test, "memory", VERDICT_PASS, "28672 MiB left");
+    doctor_expect(test, "memory", VERDICT_PASS, "60166 MiB left, 28672 MiB by");
     doctor_expect(test, "CPUs", VERDICT_PASS, "16 CPUs");
     doctor_expect(test, "unit: LimitNOFILE", VERDICT_PASS, "1048576");
     doctor_expect(test, "unit: TimeoutStopSec", VERDICT_PASS, "2min");
