@@ -123,8 +123,9 @@ static void memory_terms(const struct machine *machine, const struct config *con
 static void files_term(const char *root, struct capacity *capacity) {
     uint64_t used = 0;
     uint64_t most = 0;
+    // systemd sets it to the largest number there is: then it bounds nothing.
     if (tree_number(root, "proc/sys/fs/file-nr", 0, &used) &&
-        tree_number(root, "proc/sys/fs/file-max", 0, &most)) {
+        tree_number(root, "proc/sys/fs/file-max", 0, &most) && most < INT64_MAX) {
         struct capacity_term *term =
             term_add(capacity, "fs.file-max", most > used ? most - used : 0);
         (void)snprintf(term->how, sizeof term->how, "%llu less %llu in use",
@@ -168,9 +169,6 @@ static void pings_term(const struct machine *machine, const struct config *confi
 void capacity_compute(const char *root, const struct machine *machine, const struct config *config,
                       struct capacity *capacity) {
     *capacity = (struct capacity){.worker_count = workers_count(machine, config)};
-    struct capacity_term *term =
-        term_add(capacity, "limits.connections", config->admission.connections);
-    (void)snprintf(term->how, sizeof term->how, "configured"); // it fits
     tables_term(machine, config, capacity);
     memory_terms(machine, config, capacity);
     files_term(root, capacity);

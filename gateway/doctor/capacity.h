@@ -1,6 +1,6 @@
-// How many idle plain connections a machine holds under a configuration, by each of the things that
-// may run out. The figures behind it were measured: tools/tuning/guide.md has them and the
-// commands.
+// How many idle plain connections a machine holds under a configuration, whatever its
+// limits.connections allows, by each of the things that may run out. The figures behind it were
+// measured: tools/tuning/guide.md has them and the commands.
 #pragma once
 #include "gateway/config/config.h"
 #include "gateway/doctor/machine.h"

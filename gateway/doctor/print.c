@@ -25,10 +25,15 @@ static const char *number_print(uint64_t number, char text[32]) {
     return text;
 }
 
-static void capacity_print(const struct capacity *capacity) {
+static void capacity_print(const struct examination *examination) {
+    const struct capacity *capacity = &examination->capacity;
     char text[32];
-    (void)printf("\nThis host holds %s plain idle connections; the first limit is %s.\n",
-                 number_print(capacity->connections, text), capacity->terms[capacity->first].name);
+    char configured[32];
+    (void)printf("\nThis host holds %s plain idle connections (%s are configured); the first limit "
+                 "is %s.\n",
+                 number_print(capacity->connections, text),
+                 number_print(examination->config->admission.connections, configured),
+                 capacity->terms[capacity->first].name);
     for (uint32_t i = 0; i < capacity->term_count; i++) {
         const struct capacity_term *term = &capacity->terms[i];
         (void)printf("  %-20s %15s   %s\n", term->name, number_print(term->connections, text),
@@ -60,7 +65,7 @@ void print_table(const struct examination *examination, bool has_colour) {
             (void)printf("      fix: %s\n", finding->fix);
         }
     }
-    capacity_print(&examination->capacity);
+    capacity_print(examination);
     (void)printf("\n%" PRIu32 " passed, %" PRIu32 " warnings, %" PRIu32 " failed\n",
                  examination->counts[VERDICT_PASS], examination->counts[VERDICT_WARN],
                  examination->counts[VERDICT_FAIL]);
@@ -76,7 +81,8 @@ static json_t *finding_json(const struct finding *finding) {
     return object;
 }
 
-static json_t *capacity_json(const struct capacity *capacity) {
+static json_t *capacity_json(const struct examination *examination) {
+    const struct capacity *capacity = &examination->capacity;
     json_t *terms = json_array();
     for (uint32_t i = 0; i < capacity->term_count; i++) {
         const struct capacity_term *term = &capacity->terms[i];
@@ -87,10 +93,11 @@ static json_t *capacity_json(const struct capacity *capacity) {
             return NULL;
         }
     }
-    return json_pack("{s:I, s:s, s:I, s:I, s:o}", "connections", (json_int_t)capacity->connections,
-                     "first_limit", capacity->terms[capacity->first].name, "busy",
-                     (json_int_t)capacity->busy, "bytes_per_connection",
-                     (json_int_t)capacity->each_bytes, "terms", terms);
+    return json_pack("{s:I, s:I, s:s, s:I, s:I, s:o}", "connections",
+                     (json_int_t)capacity->connections, "configured",
+                     (json_int_t)examination->config->admission.connections, "first_limit",
+                     capacity->terms[capacity->first].name, "busy", (json_int_t)capacity->busy,
+                     "bytes_per_connection", (json_int_t)capacity->each_bytes, "terms", terms);
 }
 
 bool print_json(const struct examination *examination) {
@@ -104,7 +111,7 @@ bool print_json(const struct examination *examination) {
     json_t *object = json_pack(
         "{s:i, s:i, s:i, s:o, s:o}", "passed", (int)examination->counts[VERDICT_PASS], "warnings",
         (int)examination->counts[VERDICT_WARN], "failed", (int)examination->counts[VERDICT_FAIL],
-        "capacity", capacity_json(&examination->capacity), "checks", checks);
+        "capacity", capacity_json(examination), "checks", checks);
     bool is_printed = object != NULL && json_dumpf(object, stdout, JSON_INDENT(1)) == 0;
     json_decref(object);
     (void)printf("\n");

@@ -7,8 +7,8 @@ Test(doctor_capacity, terms) {
     doctor_open(test, "debian");
     examination_run(&test->examination);
     const struct capacity *capacity = &test->examination.capacity;
-    cr_expect_eq(capacity->connections, 1000000);
-    cr_expect_str_eq(capacity->terms[capacity->first].name, "limits.connections");
+    cr_expect_eq(capacity->connections, doctor_term(test, "memory"));
+    cr_expect_str_eq(capacity->terms[capacity->first].name, "memory");
     cr_expect_eq(capacity->worker_count, 4);
     cr_expect_eq(capacity->ring_slots, 65536);
     // 64 rings of each of 4 workers.
@@ -24,6 +24,7 @@ Test(doctor_capacity, terms) {
     // One client in a hundred with 128 KiB in the kernel and 256 KiB in its queue.
     cr_expect_eq(capacity->busy, room / (4122 + 128 + 32 + ring + (384 << 10) / 100));
     cr_expect_eq(doctor_term(test, "nf_conntrack_max"), UINT64_MAX, "not loaded");
+    cr_expect_eq(doctor_term(test, "fs.file-max"), UINT64_MAX, "no bound");
     doctor_close(test);
     free(test);
 }
