@@ -7,8 +7,8 @@ enum { NET_LISTENERS_MAX = 64 };
 enum direction { UP, DOWN }; // to the gateway, to the client
 
 struct pipe {
-    uint8_t *data;
-    uint32_t capacity;
+    uint8_t *data; // a circle of `size` bytes, which grows as far as the window
+    uint32_t size, capacity;
     uint64_t read, arrived, written; // positions since the beginning
     bool fin_written, fin_arrived;
     bool has_hop;       // one is under way
