@@ -33,6 +33,7 @@ struct stream_session {
     uint8_t is_refused; // a join failed: the handshake is refused
     uint8_t keeps;      // the session is needed after the handshake
     uint8_t opcode;     // POST: what its content type says, 0 = nothing
+    uint8_t refused;    // POST: the opcode that its route does not accept, 0 = none
     uint8_t holds;      // envelope: enum stream_hold
     uint16_t owed;      // envelope: asks on their way to a home and back
     uint32_t ask_block; // envelope: a message that waits until nothing is owed, so that its answer

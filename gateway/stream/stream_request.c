@@ -340,6 +340,10 @@ static void on_post(struct stream *stream, uint32_t index, const struct route_ma
         return;
     }
     session->opcode = content_opcode(&stream->conns->request);
+    // Kept here: the route's rule may be gone, and another's stand in its place, when the body
+    // ends.
+    const struct conn_settings *settings = &stream->settings[session->settings];
+    session->refused = settings->refuses_text ? WS_TEXT : settings->refuses_binary ? WS_BINARY : 0;
     conn_collect(stream->conns, index, (uint32_t)route->limits.message_bytes);
 }
 
@@ -361,9 +365,7 @@ void stream_on_body(struct stream *stream, uint32_t index, const struct conn_eve
     if (opcode == 0) { // no word about it: text when it is text
         opcode = utf8_is_valid(event->payload) ? WS_TEXT : WS_BINARY;
     }
-    const struct conn_settings *settings = &stream->settings[session->settings];
-    bool is_refused = opcode == WS_TEXT ? settings->refuses_text : settings->refuses_binary;
-    if (is_refused) {
+    if (opcode == session->refused) {
         post_refuse(stream, index, FAULT_message_kind);
     } else {
         struct bus_publication publication = {.name = session_publish(session),

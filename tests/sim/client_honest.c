@@ -28,8 +28,9 @@ uint32_t client_length(struct client *client) {
 // A refusal of a request that is in order.
 void client_refused(struct client *client, const struct decoder_event *event) {
     if (!is_patience_asked(event->status)) {
-        sim_fail(client->sim, "L3", "client %u (%s) got %u for a request that is in order",
-                 client->id, client_names[client->kind], event->status);
+        sim_fail(client->sim, "L3", "client %u (%s) got %u for a request that is in order: %.*s",
+                 client->id, client_names[client->kind], event->status, (int)event->payload.length,
+                 (const char *)event->payload.data);
     }
     if (!event->is_last) {
         client_over(client);

@@ -324,6 +324,20 @@ Test(site, a_reload_is_for_new_requests_and_lets_the_old_one_go_with_its_last_co
     stream_test_close(test);
 }
 
+Test(site, a_post_whose_body_ends_behind_a_reload_is_judged_by_the_route_that_it_began_with) {
+    struct stream_test *test = stream_test_simple(
+        "  - {path: /b, messages: binary, channels: {subscribe: [b], publish: b}}\n");
+    struct stream_client poster = stream_test_accept(test, "192.0.2.1");
+    client_text(test, poster, POST("/b", "Content-Type: application/octet-stream\r\n", 2) "a");
+    // The first lets the route's rule go, the second puts another one in its place.
+    cr_assert(stream_test_site(test, "  - {path: /x, echo: {}}\n"));
+    cr_assert(stream_test_site(test, "  - {path: /t, messages: text, echo: {}}\n"));
+    client_text(test, poster, "b");
+    client_expect_start(poster, "HTTP/1.1 200 ");
+    client_take(poster);
+    stream_test_close(test);
+}
+
 Test(site, one_without_connections_goes_at_once) {
     struct stream_test *test = stream_test_simple("  - {path: /a, echo: {}}\n");
     cr_assert(stream_test_site(test, "  - {path: /b, echo: {}}\n"));
