@@ -72,7 +72,20 @@ static bool offer_judge(struct span params, struct http_deflate_terms *terms) {
     return true;
 }
 
+// Tornado's client drops parameters without a value from the answer (tornado/httputil.py,
+// _parse_header, 6.2), and so goes on with its window after it was told not to: its second message
+// would refer to its first. It says who it is, and gets and sends everything plain.
+static bool keeps_its_window(const struct http_request *request) {
+    const struct http_field *agent = http_field_find(request, "user-agent", NULL);
+    struct span name = span_text("Tornado/");
+    return agent != NULL && agent->value.length >= name.length &&
+           span_equal(span_first(agent->value, name.length), name);
+}
+
 bool http_deflate_accept(const struct http_request *request, struct http_deflate_terms *terms) {
+    if (keeps_its_window(request)) {
+        return false;
+    }
     struct http_list_cursor cursor = {0};
     struct span name;
     struct span params;

@@ -18,7 +18,7 @@ struct http_deflate_terms {
 // Takes the first offer that is valid, in the client's order over all fields; others are declined:
 // an unknown or doubled parameter, a value where none belongs or none where one does, a window that
 // is no number from 8 to 15 as the RFC writes it. The request passed http_upgrade_check. False:
-// there is none.
+// there is none, or the client is known to break its word (Tornado's).
 bool http_deflate_accept(const struct http_request *request, struct http_deflate_terms *terms);
 // Writes the answer's element of Sec-WebSocket-Extensions; returns its length.
 uint32_t http_deflate_answer(struct http_deflate_terms terms,

@@ -30,6 +30,18 @@ globalThis.interopPayload = (() => {
         return repeat(pattern(`bytes ${seed}`, make), size);
     }
 
+    // Bytes that no compressor makes shorter.
+    function noise(size, seed) {
+        const make = () => {
+            let state = seed;
+            return Uint8Array.from({ length: PERIOD }, () => {
+                state = (Math.imul(state, 1664525) + 1013904223) | 0;
+                return state >>> 24;
+            });
+        };
+        return repeat(pattern(`noise ${seed}`, make), size);
+    }
+
     // UTF-8 of exactly `size` bytes, with characters of one to four bytes.
     function utf8(size, seed) {
         const make = () => {
@@ -45,11 +57,12 @@ globalThis.interopPayload = (() => {
         return whole.fill(0x78, cut).subarray(0, size);
     }
 
-    return { bytes, utf8, text: (size, seed) => new TextDecoder().decode(utf8(size, seed)) };
+    return { bytes, noise, utf8, text: (size, seed) => new TextDecoder().decode(utf8(size, seed)) };
 })();
 
 globalThis.interopClient = (WebSocket, patienceMs) => {
-    const { bytes, text } = globalThis.interopPayload;
+    const { bytes, noise, text } = globalThis.interopPayload;
+    const payload = (kind, size, seed) => (kind === "text" ? text : kind === "noise" ? noise : bytes)(size, seed);
     const connections = new Map(); // number -> {socket, inbox, readers, end}
     let count = 0;
 
@@ -105,17 +118,17 @@ globalThis.interopClient = (WebSocket, patienceMs) => {
 
     function compare(data, kind, size, seed) {
         const got = typeof data === "string" ? "text" : "binary";
-        if (got !== kind) {
+        if ((got === "text") !== (kind === "text")) {
             throw new Error(`expected ${kind}, got ${got}`);
         }
+        const wanted = payload(kind, size, seed);
         if (kind === "text") {
-            const wanted = text(size, seed);
             if (data !== wanted) {
                 throw new Error(`text of ${wanted.length} units differs, got ${data.length}: ${data.slice(0, 40)}`);
             }
             return;
         }
-        const wanted = bytes(size, seed), given = new Uint8Array(data);
+        const given = new Uint8Array(data);
         const differs = given.length === size ? given.findIndex((byte, i) => byte !== wanted[i]) : 0;
         if (given.length !== size || differs >= 0) {
             throw new Error(`binary of ${size} bytes differs at ${differs}, got ${given.length}`);
@@ -131,7 +144,7 @@ globalThis.interopClient = (WebSocket, patienceMs) => {
             return { number: count, protocol, extensions };
         },
         async send(number, kind, size, seed) {
-            connections.get(number).socket.send(kind === "text" ? text(size, seed) : bytes(size, seed));
+            connections.get(number).socket.send(payload(kind, size, seed));
         },
         async say(number, words_) {
             connections.get(number).socket.send(words_);

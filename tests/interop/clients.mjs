@@ -3,6 +3,8 @@ import { spawn } from "node:child_process";
 import fs from "node:fs";
 import readline from "node:readline";
 import { fileURLToPath } from "node:url";
+import Faye from "faye-websocket";
+import fayeDeflate from "permessage-deflate";
 import { WebSocket as UndiciWebSocket } from "undici";
 import WebSocket from "ws";
 import { launchChromium } from "./chromium.mjs";
@@ -17,6 +19,22 @@ function inProcess(words) {
 
 export async function undiciClient() {
     return inProcess(globalThis.interopClient(UndiciWebSocket, PATIENCE_MS));
+}
+
+// Its extension is a package of its own, by the same author.
+export async function fayeClient() {
+    class Socket extends Faye.Client {
+        constructor(url, protocols) {
+            super(url, protocols ?? [], { extensions: [fayeDeflate] });
+        }
+        get extensions() {
+            return this.headers["sec-websocket-extensions"] ?? "";
+        }
+        send(data) {
+            return super.send(typeof data === "string" ? data : Buffer.from(data));
+        }
+    }
+    return inProcess(globalThis.interopClient(Socket, PATIENCE_MS));
 }
 
 // ws can also cut a message into frames as it likes, ping, and send what the standard's interface does not let through.
@@ -68,8 +86,11 @@ export async function chromiumClient(pageUrl) {
     return { call, close, page };
 }
 
-export async function pythonClient() {
-    const child = spawn("/usr/bin/python3", ["-B", here("python_client.py"), `${PATIENCE_MS}`], {
+export const pythonClient = () => pythonProgram("python_client.py");
+export const pythonPacker = (library) => pythonProgram("python_packers.py", library);
+
+async function pythonProgram(name, ...rest) {
+    const child = spawn("/usr/bin/python3", ["-B", here(name), ...rest, `${PATIENCE_MS}`], {
         stdio: ["pipe", "pipe", "inherit"],
     });
     const waiting = new Map();

@@ -1,8 +1,9 @@
 // Starts what the rows share, and runs them. `run` is the command to type.
 import { Gateway } from "./gateway.mjs";
 import { options, run } from "./suite.mjs";
-import { chromiumClient, pythonClient, undiciClient, wsClient } from "./clients.mjs";
+import { chromiumClient, fayeClient, pythonClient, pythonPacker, undiciClient, wsClient } from "./clients.mjs";
 import { addClosing } from "./rows_closing.mjs";
+import { addCompression } from "./rows_compression.mjs";
 import { addCrowds } from "./rows_crowds.mjs";
 import { addHttp } from "./rows_http.mjs";
 import { addMessages } from "./rows_messages.mjs";
@@ -51,10 +52,10 @@ async function leftOver(gateway, before) {
     return `${await held(gateway)}; at first ${before}`;
 }
 
-const ALL = [addMessages, addClosing, addNegotiation, addHttp, addCrowds];
+const ALL = [addMessages, addClosing, addNegotiation, addHttp, addCrowds, addCompression];
 const chosen = options(process.argv.slice(2));
 if (chosen.list) {
-    ALL.forEach((add) => add({ clients: {} }));
+    ALL.forEach((add) => add({ clients: {}, packers: {} }));
     await run(chosen);
     process.exit();
 }
@@ -66,11 +67,16 @@ const clients = {
     python: await pythonClient(),
     chromium: await chromiumClient(`http://${gateway.address}/`),
 };
+// Those that compress: these, and others that know only a few words.
+const packers = { ...clients, faye: await fayeClient() };
+for (const library of ["aiohttp", "tornado", "wsproto"]) {
+    packers[library] = await pythonPacker(library);
+}
 let rooms = 0;
-const world = { gateway, clients, room: () => `r${++rooms}` };
+const world = { gateway, clients, packers, room: () => `r${++rooms}` };
 ALL.forEach((add) => add(world));
 await run(chosen, async () => {
-    await Promise.all(Object.values(clients).map((one) => one.close()));
+    await Promise.all(Object.values(packers).map((one) => one.close()));
     const left = await leftOver(gateway, before);
     const trouble = await gateway.stop();
     return [left && `left when every client had gone: ${left}`, trouble && `the gateway: ${trouble}`].filter(Boolean);

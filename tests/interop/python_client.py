@@ -1,49 +1,11 @@
 #!/usr/bin/python3
-"""The words of client.mjs, said by python3-websockets. One JSON call per line in, one JSON answer per line out."""
+"""The words of client.mjs, said by python3-websockets."""
 
 import asyncio
-import functools
-import json
 import sys
 
 import websockets
-
-PERIOD = 65521
-
-
-def repeat(pattern, size):
-    return (pattern * (size // len(pattern) + 1))[:size]
-
-
-@functools.lru_cache(maxsize=16)
-def binary_pattern(seed):
-    return bytes((i * 31 + (i >> 8) * 17 + seed) & 255 for i in range(PERIOD))
-
-
-@functools.lru_cache(maxsize=16)
-def text_pattern(seed):
-    return "".join(f"{seed}.{i} ß€😀 " for i in range(4096)).encode()
-
-
-def binary(size, seed):
-    return repeat(binary_pattern(seed), size)
-
-
-def utf8(size, seed):
-    whole = bytearray(repeat(text_pattern(seed), size + 4))
-    cut = size
-    while cut > 0 and whole[cut] & 0xC0 == 0x80:
-        cut -= 1
-    whole[cut:] = b"x" * (len(whole) - cut)
-    return bytes(whole[:size])
-
-
-def payload(kind, size, seed):
-    return utf8(size, seed).decode() if kind == "text" else binary(size, seed)
-
-
-class Wrong(Exception):
-    pass
+from python_words import Wrong, compare, payload, serve
 
 
 class Client:
@@ -108,10 +70,7 @@ class Client:
         await self.connections[number].send(words)
 
     async def expect(self, number, kind, size, seed):
-        data = await self.take(self.connections[number])
-        got = "text" if isinstance(data, str) else "binary"
-        if got != kind or data != payload(kind, size, seed):
-            raise Wrong(f"expected {kind} of {size} bytes, got {got} of {len(data)} units")
+        compare(await self.take(self.connections[number]), kind, size, seed)
 
     async def hear(self, number):
         data = await self.take(self.connections[number])
@@ -158,25 +117,4 @@ class Client:
         return [self.end(one) for one in self.held]
 
 
-async def answer(client, call):
-    try:
-        result = {"result": await getattr(client, call["word"])(*call["arguments"])}
-    except Exception as wrong:  # told to the caller, whatever it is
-        result = {"error": f"{type(wrong).__name__}: {wrong}"}
-    print(json.dumps({"number": call["number"], **result}), flush=True)
-
-
-async def main():
-    client = Client(float(sys.argv[1]) / 1000)
-    reader = asyncio.StreamReader(limit=1 << 20)
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    tasks = set()
-    while line := await reader.readline():
-        task = asyncio.create_task(answer(client, json.loads(line)))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-
-asyncio.run(main())
+asyncio.run(serve(Client(float(sys.argv[1]) / 1000)))

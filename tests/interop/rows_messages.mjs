@@ -18,7 +18,6 @@ export function addMessages(world) {
             }
         }
         row(`${name}: 100 messages on their way at once keep their order`, () => burst(world, name));
-        row(`${name}: 1000 messages of mixed sizes, compressed where it pays, none altered`, () => mixed(world, name));
         row(`${name}: an echo goes on after 16 MiB`, () => afterLarge(world, name), { tier: "all" });
     }
     for (const from of names) {
@@ -77,24 +76,6 @@ async function burst({ gateway, clients }, name) {
     for (const one of plan) {
         await call("expect", number, ...one);
     }
-    await call("close", number, 1000, "");
-}
-
-// With the client's own offer of compression.
-async function mixed({ gateway, clients }, name) {
-    const { call } = clients[name];
-    const { number, extensions } = await call("open", gateway.url("/echo"));
-    check(/permessage-deflate/.test(extensions), true, `agreed in ${JSON.stringify(extensions)}`);
-    const packed = await gateway.metric("holdfast_messages_packed_total");
-    const plan = Array.from({ length: 1000 }, (_, i) => [KINDS[i % 2], i % 100 === 99 ? 70000 : (i * i * 7) % 4500, i % 8]);
-    for (let at = 0; at < plan.length; at += 50) {
-        const part = plan.slice(at, at + 50);
-        await Promise.all(part.map((one) => call("send", number, ...one)));
-        for (const one of part) {
-            await call("expect", number, ...one);
-        }
-    }
-    check((await gateway.metric("holdfast_messages_packed_total")) > packed, true, "some were compressed");
     await call("close", number, 1000, "");
 }
 

@@ -116,3 +116,11 @@ Test(deflate_offer, the_first_valid_offer_is_taken) {
                   ANSWER "; server_max_window_bits=10");
     expect_answer(OFFER "permessage-deflate; a=\"1\"\r\n" OFFER "foo\r\n", NULL);
 }
+
+Test(deflate_offer, a_client_that_keeps_its_window_whatever_is_agreed_is_declined) {
+    expect_answer(OFFER "permessage-deflate\r\nUser-Agent: Tornado/6.2\r\n", NULL);
+    expect_answer("User-Agent: Tornado/\r\n" OFFER "permessage-deflate\r\n", NULL);
+    expect_answer("User-Agent: Tornado\r\n" OFFER "permessage-deflate\r\n", ANSWER);
+    expect_answer("User-Agent: x Tornado/6.2\r\n" OFFER "permessage-deflate\r\n", ANSWER);
+    expect_answer("User-Agent:\r\n" OFFER "permessage-deflate\r\n", ANSWER);
+}
