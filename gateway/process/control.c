@@ -16,7 +16,6 @@ enum {
     CONTROL_ARENA_BYTES = 256 << 20,
     CONTROL_WAIT_MS = 100, // the log is looked at this often
     CONTROL_MAILS_TURN = 256,
-    NOTIFY_MS = 2000, // word to systemd's watchdog
     LOG_FINISH_TURNS = 50,
     LOG_FINISH_WAIT_MS = 20,
 };
@@ -247,7 +246,7 @@ static bool has_failed_worker(struct process *process) {
 
 static void watchdog(struct process *process) {
     uint64_t now_ms = process->now_us / 1000;
-    if (now_ms - process->notified_ms >= NOTIFY_MS) {
+    if (now_ms - process->notified_ms >= notify_watchdog_ms()) {
         process->notified_ms = now_ms;
         notify_send("WATCHDOG=1");
     }

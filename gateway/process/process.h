@@ -116,6 +116,10 @@ void process_log_flush(struct process *process);
 void process_log_close(struct process *process);
 // notify.c: systemd, when NOTIFY_SOCKET is set
 void notify_send(const char *text);
+// RELOADING=1 with the time that Type=notify-reload (systemd 253) compares; READY=1 ends it.
+void notify_reloading(void);
+// How often the watchdog wants a word: thrice in WATCHDOG_USEC, within 100 ms to 2 s.
+uint64_t notify_watchdog_ms(void);
 // A call to every worker with the same arguments; answers come with `token`.
 void process_call_all(struct process *process, uint64_t token, uint64_t kind, uint64_t argument);
 

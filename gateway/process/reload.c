@@ -89,18 +89,15 @@ static void changes_log(struct process *process, const struct config *config) {
     }
 }
 
-void process_reload(struct process *process, uint32_t request) {
-    if (process->reload.is_active) {
-        reload_answer(process, request, false, "a reload is in progress; try again");
-        return;
-    }
+// False: refused, and answered.
+static bool reload_begin(struct process *process, uint32_t request) {
     if (process->old_site_count == sizeof process->old_sites / sizeof process->old_sites[0]) {
         reload_answer(
             process, request, false,
             "too many earlier configurations still have connections; drain or close them first");
         log_event(process->log, LOG_LEVEL_ERROR, "reload_refused",
                   log_text("error", "too many earlier configurations still have connections"));
-        return;
+        return false;
     }
     struct config_errors *errors = calloc(1, sizeof *errors);
     const struct config *config =
@@ -110,14 +107,14 @@ void process_reload(struct process *process, uint32_t request) {
             errors_report(process, request, errors);
         }
         free(errors);
-        return;
+        return false;
     }
     free(errors);
     struct site *site = site_open(config, process->site_number + 1);
     if (site == NULL) {
         config_close(&config);
         reload_answer(process, request, false, "out of memory");
-        return;
+        return false;
     }
     changes_log(process, config);
     atomic_store(&site->worker_holds, process->worker_count);
@@ -127,6 +124,18 @@ void process_reload(struct process *process, uint32_t request) {
     process->reload.is_active = true;
     process->reload.is_refused = false;
     process_call_all(process, PROCESS_TOKEN_RELOAD, CALL_SITE, (uint64_t)(uintptr_t)site);
+    return true;
+}
+
+void process_reload(struct process *process, uint32_t request) {
+    if (process->reload.is_active) {
+        reload_answer(process, request, false, "a reload is in progress; try again");
+        return;
+    }
+    notify_reloading();
+    if (!reload_begin(process, request)) {
+        notify_send("READY=1"); // with the configuration that it has
+    }
 }
 
 static void limits_apply(struct process *process, const struct config *config) {
@@ -180,5 +189,6 @@ void process_on_site_answer(struct process *process, const struct mail *mail) {
     process->config = site->config;
     log_event(process->log, process->reload.is_refused ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO,
               "reloaded", log_number("number", site->number), log_text("result", text));
+    notify_send("READY=1");
     reload_answer(process, process->reload.request, !process->reload.is_refused, result);
 }
