@@ -6,6 +6,7 @@
 #include "gateway/admin/admin.h"
 #include "gateway/process/signals.h"
 #include "gateway/stream/site.h"
+#include "gateway/worker/call.h"
 #include "gateway/worker/worker.h"
 
 #include <pthread.h>
@@ -41,6 +42,11 @@ struct process_worker {
     _Atomic int turn_error;
 };
 
+struct process_call { // to every worker
+    uint64_t token, argument;
+    uint64_t workers; // whom it has not been sent to, a bit each
+};
+
 struct process {
     const char *config_path;
     const struct config *config; // the newest
@@ -71,8 +77,9 @@ struct process {
     uint32_t log_writer; // whose lines are being written: worker index, worker_count = control
     bool is_log_writing;
     uint64_t now_us;
-    uint64_t notified_ms; // last watchdog word to systemd
-    struct {              // a reload that waits for the workers
+    uint64_t notified_ms;                       // last watchdog word to systemd
+    struct process_call calls[CALL_KIND_COUNT]; // the newest of each kind
+    struct {                                    // a reload that waits for the workers
         struct site *site;
         uint32_t request;
         uint32_t waiting;
@@ -120,8 +127,10 @@ void notify_send(const char *text);
 void notify_reloading(void);
 // How often the watchdog wants a word: thrice in WATCHDOG_USEC, within 100 ms to 2 s.
 uint64_t notify_watchdog_ms(void);
-// A call to every worker with the same arguments; answers come with `token`.
-void process_call_all(struct process *process, uint64_t token, uint64_t kind, uint64_t argument);
+// A call to every worker with the same argument; answers come with `token`. It reaches each of
+// them, later if there is no memory for it now; a newer one of its kind takes its place then.
+void process_call_all(struct process *process, uint64_t token, enum call_kind kind,
+                      uint64_t argument);
 
 enum {
     PROCESS_TOKEN_RELOAD = 1,

@@ -136,7 +136,8 @@ static uint32_t wait_choose(struct worker *worker, uint64_t now_ms) {
     uint32_t ring_ms = link_wait_ms(&worker->clients.link);
     wait_ms = wait_ms < ring_ms ? wait_ms : ring_ms;
     bool has_paused = worker->stream.paused_count > 0; // another thread's pressure ends unheard
-    if (bus_has_backlog(&worker->bus) || has_paused || worker->is_stopping) {
+    bool is_owing = bus_has_backlog(&worker->bus) || worker->owes_site_answer;
+    if (is_owing || has_paused || worker->is_stopping) {
         wait_ms = wait_ms < BACKLOG_WAIT_MS ? wait_ms : BACKLOG_WAIT_MS;
     }
     if (now_ms < worker->grace_until_ms && wait_ms < 10) {
@@ -157,6 +158,7 @@ int worker_turn(struct worker *worker, uint64_t now_us) {
     worker->was_busy = take_completions(worker) > OTHER_WORK;
     take_mail(worker);
     expire(worker, now_ms, before_ms);
+    worker_answer_owed(worker);
     worker_drain_step(worker);
     stream_resume(&worker->stream);
     fan_out(worker);

@@ -54,6 +54,9 @@ struct worker {
     uint32_t wait_ms;        // how long the last turn meant to sleep
     uint32_t drain_cursor;   // next index to give its place in the drain, 0 = none in progress
     uint32_t pressure_cursor;
+    struct mail site_answer; // to the last CALL_SITE, until there is memory for it
+    uint32_t site_caller;
+    bool owes_site_answer;
     uint64_t stop_due_ms; // when a stop no longer waits for closes
     bool is_stopping;     // every connection was cut: leave the loop when they are closed
     bool is_accepting;
@@ -73,6 +76,9 @@ void worker_close(struct worker *worker);
 
 // In worker_calls.c: one call of the control thread.
 void worker_on_call(struct worker *worker, const struct bus_event *event);
+// The answer to a reload has no deadline at its caller's: it is sent in a later turn when there is
+// no memory for it now.
+void worker_answer_owed(struct worker *worker);
 // In worker_pressure.c: sheds the largest queues while too much memory is held.
 void worker_relieve(struct worker *worker);
 void worker_drain_step(struct worker *worker);

@@ -41,7 +41,17 @@ static void on_site(struct worker *worker, const struct bus_event *call) {
         atomic_fetch_sub_explicit(&site->worker_holds, 1, memory_order_release);
     }
     answer.mail.words[4] = is_set ? 0 : (uint64_t)-ENOSPC;
-    answer_send(worker, &answer, span_empty(), false);
+    worker->site_answer = answer.mail;
+    worker->site_caller = answer.target;
+    worker->owes_site_answer = true;
+    worker_answer_owed(worker);
+}
+
+void worker_answer_owed(struct worker *worker) {
+    bool is_sent =
+        worker->owes_site_answer && bus_send(&worker->bus, worker->site_caller,
+                                             &worker->site_answer, span_empty(), span_empty());
+    worker->owes_site_answer = worker->owes_site_answer && !is_sent;
 }
 
 static void accept_set(struct worker *worker, bool is_accepting) {

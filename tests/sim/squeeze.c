@@ -22,12 +22,12 @@ static void pool_squeeze(struct squeeze *squeeze, struct sim *sim, struct worker
     }
 }
 
-static void arena_squeeze(struct squeeze *squeeze, struct sim *sim, struct worker *worker) {
-    uint64_t limit = worker->arena.used_bytes + sim_below(sim, TAKES_MAX) * 1024ULL;
-    if (limit < worker->arena.limit_bytes) {
-        squeeze->arena_limit = &worker->arena.limit_bytes;
-        squeeze->arena_limit_before = worker->arena.limit_bytes;
-        worker->arena.limit_bytes = limit;
+static void arena_squeeze(struct squeeze *squeeze, struct sim *sim, struct arena *arena) {
+    uint64_t limit = arena->used_bytes + sim_below(sim, TAKES_MAX) * 1024ULL;
+    if (limit < arena->limit_bytes) {
+        squeeze->arena_limit = &arena->limit_bytes;
+        squeeze->arena_limit_before = arena->limit_bytes;
+        arena->limit_bytes = limit;
     }
 }
 
@@ -50,13 +50,13 @@ static void mailbox_squeeze(struct squeeze *squeeze, struct sim *sim, uint32_t t
 
 void squeeze_begin(struct squeeze *squeeze, struct sim *sim, uint32_t thread) {
     *squeeze = (struct squeeze){.pool_limit = NULL};
-    if (thread < sim->worker_count) {
-        if (sim_fault(sim, SIM_FAULT_pool_empty)) {
-            pool_squeeze(squeeze, sim, sim->workers[thread]);
-        }
-        if (sim_fault(sim, SIM_FAULT_arena_empty)) {
-            arena_squeeze(squeeze, sim, sim->workers[thread]);
-        }
+    bool is_worker = thread < sim->worker_count;
+    if (is_worker && sim_fault(sim, SIM_FAULT_pool_empty)) {
+        pool_squeeze(squeeze, sim, sim->workers[thread]);
+    }
+    if (sim_fault(sim, SIM_FAULT_arena_empty)) {
+        arena_squeeze(squeeze, sim,
+                      is_worker ? &sim->workers[thread]->arena : &sim->process->arena);
     }
     if (sim_fault(sim, SIM_FAULT_mailbox_full)) {
         mailbox_squeeze(squeeze, sim, thread);

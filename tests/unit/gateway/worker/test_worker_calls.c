@@ -24,6 +24,33 @@ Test(calls, a_site_is_taken_or_refused_whole) {
     rig_close(rig);
 }
 
+Test(calls, the_answer_to_a_reload_goes_out_once_there_is_memory_for_it) {
+    struct rig *rig = rig_open();
+    struct worker *worker = &rig->worker;
+    struct mail filler = {.kind = MAIL_ANSWER, .words = {TOKEN, CALL_DRAIN}};
+    uint32_t filled = 0;
+    uint64_t limit = worker->arena.limit_bytes;
+    worker->arena.limit_bytes = 0; // no backlog: the mailbox is all that there is
+    while (bus_send(&worker->bus, CONTROL, &filler, span_empty(), span_empty())) {
+        filled++;
+    }
+    struct site *second = site_make("  - {path: /new, echo: {}}\n");
+    struct bus_event event = {
+        .source = CONTROL,
+        .mail = {.kind = MAIL_CALL, .words = {TOKEN, CALL_SITE, 0, (uintptr_t)second}}};
+    worker_on_call(worker, &event);
+    for (uint32_t i = 0; i < filled; i++) {
+        cr_assert(answer_next(rig, CALL_DRAIN));
+    }
+    cr_assert_not(answer_next(rig, CALL_SITE));
+    worker->arena.limit_bytes = limit;
+    worker_answer_owed(worker);
+    cr_assert(answer_next(rig, CALL_SITE));
+    cr_assert_eq(rig->answer.mail.words[4], 0);
+    worker_answer_owed(worker); // once
+    rig_close(rig);
+}
+
 Test(calls, a_drain_stops_accepting_and_reaches_everyone) {
     struct rig *rig = rig_open();
     uint32_t a = client(rig, "/echo", "192.0.2.1");
