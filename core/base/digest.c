@@ -186,39 +186,64 @@ static uint32_t base64_value(uint8_t digit) {
     return digit == '+' ? 62 : digit == '/' ? 63 : 64;
 }
 
-int64_t base64_decode(struct span input, struct span_mut target) {
-    if (input.length == 0) {
-        return 0;
+// `digits` of one group, two to four of them. False: a byte that is no digit, or unused bits that
+// are not zero (one value would have several spellings).
+static bool base64_group(const uint8_t *digits, uint32_t count, bool is_url, uint8_t *out) {
+    uint32_t group = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t digit = digits[i];
+        if (is_url) { // RFC 4648 section 5: - and _ instead of + and /
+            bool is_other = digit == '+' || digit == '/';
+            digit = digit == '-' ? '+' : digit == '_' ? '/' : is_other ? 0 : digit;
+        }
+        uint32_t value = base64_value(digit);
+        if (value == 64) {
+            return false;
+        }
+        group |= value << (18 - 6 * i);
     }
-    if (input.length % 4 != 0) {
+    uint32_t bytes = count - 1;
+    if ((group & (0xffffffu >> (8 * bytes))) != 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < bytes; i++) {
+        out[i] = (uint8_t)(group >> (16 - 8 * i));
+    }
+    return true;
+}
+
+// Without its padding.
+static int64_t base64_digits_decode(struct span digits, bool is_url, struct span_mut target) {
+    uint32_t rest = digits.length % 4;
+    if (rest == 1) {
         return -1;
     }
-    uint32_t padding = 0;
-    if (input.data[input.length - 1] == '=') {
-        padding = input.data[input.length - 2] == '=' ? 2 : 1;
-    }
-    uint32_t decoded = input.length / 4 * 3 - padding;
+    uint32_t decoded = digits.length / 4 * 3 + (rest == 0 ? 0 : rest - 1);
     if (decoded > target.length) {
         return -1;
     }
-    uint32_t out = 0;
-    for (uint32_t at = 0; at < input.length; at += 4) {
-        uint32_t digits = at + 4 == input.length ? 4 - padding : 4;
-        uint32_t group = 0;
-        for (uint32_t i = 0; i < digits; i++) {
-            uint32_t value = base64_value(input.data[at + i]);
-            if (value == 64) {
-                return -1;
-            }
-            group |= value << (18 - 6 * i);
+    uint8_t *out = target.data;
+    for (uint32_t at = 0; at < digits.length; at += 4) {
+        uint32_t left = digits.length - at;
+        if (!base64_group(digits.data + at, left < 4 ? left : 4, is_url, out)) {
+            return -1;
         }
-        uint32_t bytes = digits - 1;
-        if ((group & (0xffffffu >> (8 * bytes))) != 0) {
-            return -1; // unused bits must be zero, or one value would have several spellings
-        }
-        for (uint32_t i = 0; i < bytes; i++) {
-            target.data[out++] = (uint8_t)(group >> (16 - 8 * i));
-        }
+        out += 3;
     }
     return decoded;
+}
+
+int64_t base64_decode(struct span input, struct span_mut target) {
+    if (input.length % 4 != 0) {
+        return -1;
+    }
+    uint32_t length = input.length;
+    for (uint32_t i = 0; i < 2 && length > 0 && input.data[length - 1] == '='; i++) {
+        length--;
+    }
+    return base64_digits_decode(span_first(input, length), false, target);
+}
+
+int64_t base64url_decode(struct span input, struct span_mut target) {
+    return base64_digits_decode(input, true, target);
 }

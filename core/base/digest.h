@@ -20,3 +20,6 @@ uint32_t base64_encode(struct span input, struct span_mut target);
 // Strict: padding required, no white space, unused bits zero. Returns the decoded length or -1
 // (malformed, or target too small).
 int64_t base64_decode(struct span input, struct span_mut target);
+// The same by the alphabet of RFC 4648 section 5 and without padding, as tokens carry it (RFC 7515
+// section 2).
+int64_t base64url_decode(struct span input, struct span_mut target);

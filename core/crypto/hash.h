@@ -1,16 +1,20 @@
-// SHA-256 and SHA-384 (FIPS 180-4), HMAC (RFC 2104), HKDF (RFC 5869) and the labelled expansion of
-// the TLS 1.3 key schedule (RFC 8446 7.1). Any thread.
+// SHA-256, SHA-384 and SHA-512 (FIPS 180-4), HMAC (RFC 2104), HKDF (RFC 5869) and the labelled
+// expansion of the TLS 1.3 key schedule (RFC 8446 7.1). Any thread.
 #pragma once
 #include "core/base/span.h"
 
 #include <stdint.h>
 
-enum hash_kind { HASH_SHA256, HASH_SHA384, HASH_COUNT };
+enum hash_kind { HASH_SHA256, HASH_SHA384, HASH_SHA512, HASH_COUNT };
 
-enum { HASH_BYTES_MAX = 48, HKDF_LABEL_BYTES_MAX = 32 };
+enum {
+    HASH_BYTES_MAX = 48,     // of those that TLS has: SHA-512 signs tokens only
+    HASH_ANY_BYTES_MAX = 64, // of all
+    HKDF_LABEL_BYTES_MAX = 32,
+};
 
 static inline uint32_t hash_bytes(enum hash_kind kind) {
-    return kind == HASH_SHA384 ? 48 : 32;
+    return kind == HASH_SHA512 ? 64 : kind == HASH_SHA384 ? 48 : 32;
 }
 
 // Each writes hash_bytes(kind) bytes.

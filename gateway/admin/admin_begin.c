@@ -9,8 +9,8 @@
 #include "core/ws/close.h"
 #include "core/ws/frame.h"
 #include "gateway/admin/internal.h"
+#include "gateway/auth/json_memory.h"
 #include "gateway/route/route.h"
-#include "gateway/stream/json_memory.h"
 
 // A number of at most nine digits in front of *text, up to `end` or (0) the end of the text.
 static bool number_take(struct span *text, uint8_t end, uint64_t max, uint64_t *value) {

@@ -5,9 +5,9 @@
 
 #include "core/conn/conn.h"
 #include "gateway/admin/internal.h"
+#include "gateway/auth/json_memory.h"
 #include "gateway/route/channel_name.h"
 #include "gateway/route/route.h"
-#include "gateway/stream/json_memory.h"
 
 static void line_print(struct text *out, const struct call_connection *line) {
     char address[ADDRESS_TEXT_BYTES];

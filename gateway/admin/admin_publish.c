@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #include "gateway/admin/internal.h"
+#include "gateway/auth/json_memory.h"
 #include "gateway/route/channel_name.h"
-#include "gateway/stream/json_memory.h"
 
 struct publish_item {
     struct span channel; // lent from the JSON

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "gateway/auth/json_memory.h"
 #include "gateway/process/process.h"
 #include "gateway/seam/clock.h"
-#include "gateway/stream/json_memory.h"
 
 enum {
     CONTROL_CONNECTIONS = 1024,

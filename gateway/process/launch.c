@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #include "core/base/check.h"
+#include "gateway/auth/json_memory.h"
 #include "gateway/process/flight.h"
 #include "gateway/process/process.h"
 #include "gateway/seam/clock.h"
 #include "gateway/seam/entropy.h"
-#include "gateway/stream/json_memory.h"
 
 enum { LOG_RING_BYTES = 1 << 18, DOOMED_SPARE = 2048 };
 

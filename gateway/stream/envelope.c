@@ -5,9 +5,9 @@
 #include "core/hub/payload.h"
 #include "core/ws/frame.h"
 #include "core/ws/reader.h"
+#include "gateway/auth/json_memory.h"
 #include "gateway/route/channel_name.h"
 #include "gateway/stream/internal.h"
-#include "gateway/stream/json_memory.h"
 
 #include <jansson.h>
 

@@ -6,7 +6,7 @@
 #include <libdeflate.h>
 
 #include "core/base/check.h"
-#include "gateway/stream/json_memory.h"
+#include "gateway/auth/json_memory.h"
 #include "gateway/worker/worker.h"
 
 enum {

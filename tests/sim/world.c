@@ -8,9 +8,9 @@
 #include <jansson.h>
 
 #include "core/base/check.h"
+#include "gateway/auth/json_memory.h"
 #include "gateway/process/files.h"
 #include "gateway/process/process.h"
-#include "gateway/stream/json_memory.h"
 #include "tests/sim/laws.h"
 #include "tests/sim/sim_internal.h"
 #include "tests/sim/sim_io.h"

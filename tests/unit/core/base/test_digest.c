@@ -117,6 +117,29 @@ Test(digest, base64_decode_respects_the_target) {
     cr_assert_eq(base64_decode(span_text("Zg=="), (struct span_mut){target, 0}), -1);
 }
 
+static int64_t decode_url(const char *text, uint8_t target[64]) {
+    return base64url_decode(span_text(text), (struct span_mut){target, 64});
+}
+
+Test(digest, base64url_is_strict) {
+    uint8_t target[64];
+    cr_assert_eq(decode_url("", target), 0);
+    cr_assert_eq(decode_url("Zg", target), 1);
+    cr_assert_eq(decode_url("Zm8", target), 2);
+    cr_assert_eq(decode_url("Zm9v", target), 3);
+    cr_assert_eq(decode_url("Zm9vYg", target), 4);
+    cr_assert_eq(memcmp(target, "foob", 4), 0);
+    cr_assert_eq(decode_url("-_-_", target), 3);
+    cr_assert_eq(memcmp(target, "\xfb\xff\xbf", 3), 0);
+    static const char *const malformed[] = {"Z",  "Zm9vY", "Zg==", "Zm8=", "+/+/",
+                                            "Zh", "Zm9",   "Zm 9", "Zg\n", "Zm\x80v"};
+    for (uint32_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++) {
+        cr_assert_eq(decode_url(malformed[i], target), -1, "%s", malformed[i]);
+    }
+    cr_assert_eq(base64url_decode(span_text("Zm9v"), (struct span_mut){target, 2}), -1);
+    cr_assert_eq(base64url_decode(span_text("Zm9v"), (struct span_mut){target, 3}), 3);
+}
+
 Test(digest, base64_every_byte_in_every_place_round_trips) {
     for (uint32_t length = 1; length <= 6; length++) {
         for (uint32_t place = 0; place < length; place++) {

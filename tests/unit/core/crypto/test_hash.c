@@ -5,7 +5,7 @@
 
 #include <signal.h>
 
-static uint8_t digest[HASH_BYTES_MAX];
+static uint8_t digest[HASH_ANY_BYTES_MAX];
 
 Test(hash, published_digests) {
     hash_digest(HASH_SHA256, span_text("abc"), digest);
@@ -15,6 +15,9 @@ Test(hash, published_digests) {
     hash_digest(HASH_SHA384, span_text("abc"), digest);
     hex_expect(digest, "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded163"
                        "1a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7");
+    hash_digest(HASH_SHA512, span_text("abc"), digest);
+    hex_expect(digest, "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+                       "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f");
 }
 
 Test(hash, rfc_4231_case_2) {

@@ -3,7 +3,7 @@
 // comes out as text. Nothing may be left at the end.
 #pragma once
 #include "gateway/admin/internal.h"
-#include "gateway/stream/json_memory.h"
+#include "gateway/auth/json_memory.h"
 #include "tests/unit/core/conn/conn_test.h"
 
 #include <stdio.h>

@@ -4,8 +4,8 @@
 #pragma once
 #include "core/hub/payload.h"
 #include "core/ws/frame.h"
+#include "gateway/auth/json_memory.h"
 #include "gateway/stream/internal.h"
-#include "gateway/stream/json_memory.h"
 #include "tests/unit/core/conn/conn_test.h"
 #include "tests/unit/gateway/route/harness.h"
 

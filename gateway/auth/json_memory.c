@@ -1,6 +1,6 @@
 // jansson's hooks are process-wide; they find the calling thread's document by one thread-local
 // variable, the only global that STYLE.md allows.
-#include "gateway/stream/json_memory.h"
+#include "gateway/auth/json_memory.h"
 
 #include "core/base/check.h"
 
@@ -8,7 +8,7 @@ enum {
     ALIGN_BYTES = 16,
     // Of a value: itself (an object with its 8 buckets: 208), its entry in the object that holds it
     // (72) or in an array, growing by doubling (32), its part of a hash table that does (64), and
-    // what alignment adds. Measured: tests/unit/gateway/stream/test_json_memory.c.
+    // what alignment adds. Measured: tests/unit/gateway/auth/test_json_memory.c.
     VALUE_BYTES = 512,
 };
 

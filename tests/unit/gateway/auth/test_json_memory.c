@@ -1,5 +1,5 @@
 // A document's memory is taken before it is read: jansson never meets a refusal.
-#include "gateway/stream/json_memory.h"
+#include "gateway/auth/json_memory.h"
 #include "tests/unit/core/conn/conn_test.h"
 
 #include "core/base/prng.h"
