@@ -17,6 +17,9 @@ static const char usage[] =
     "  doctor [-c FILE]          what this machine allows, the commands that fix it, and capacity "
     "(--json\n"
     "                            --fix-plan --strict --pid --root)\n"
+    "  probe URL                 does the path to there speak WebSocket (--idle --max --timeout "
+    "--origin\n"
+    "                            --subprotocol --header)\n"
     "  config                    print the demo configuration\n"
     "  version | help\n"
     "\n"
@@ -112,22 +115,12 @@ int cli_main(int argument_count, char **arguments) {
         const char *name;
         int (*run)(int count, char **arguments);
     } verbs[] = {
-        {"run", verb_run},
-        {"check", verb_check},
-        {"config", verb_config},
-        {"publish", cli_publish},
-        {"connections", cli_connections},
-        {"close", cli_close},
-        {"channels", cli_channels},
-        {"metrics", cli_metrics},
-        {"drain", cli_drain},
-        {"reload", cli_reload},
-        {"trace", cli_trace},
-        {"version", verb_version},
-        {"--version", verb_version},
-        {"help", verb_help},
-        {"--help", verb_help},
-        {"-h", verb_help},
+        {"run", verb_run},         {"check", verb_check},       {"config", verb_config},
+        {"probe", cli_probe},      {"publish", cli_publish},    {"connections", cli_connections},
+        {"close", cli_close},      {"channels", cli_channels},  {"metrics", cli_metrics},
+        {"drain", cli_drain},      {"reload", cli_reload},      {"trace", cli_trace},
+        {"version", verb_version}, {"--version", verb_version}, {"help", verb_help},
+        {"--help", verb_help},     {"-h", verb_help},
     };
     const char *name = argument_count > 1 ? arguments[1] : "";
     for (unsigned i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {

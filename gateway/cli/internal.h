@@ -1,4 +1,4 @@
-// Verbs of cli_admin.c: argv as main got it, exit status back.
+// Verbs of cli_admin.c and probe.c: argv as main got it, exit status back.
 #pragma once
 
 int cli_publish(int count, char **arguments);
@@ -9,3 +9,4 @@ int cli_drain(int count, char **arguments);
 int cli_reload(int count, char **arguments);
 int cli_trace(int count, char **arguments);
 int cli_metrics(int count, char **arguments);
+int cli_probe(int count, char **arguments);
