@@ -15,12 +15,6 @@ enum trace_kind {
     TRACE_KIND_COUNT
 };
 
-static inline const char *trace_kind_name(uint32_t kind) {
-    static const char *const names[TRACE_KIND_COUNT] = {"none",  "conn", "slot",
-                                                        "fault", "io",   "worker"};
-    return kind < TRACE_KIND_COUNT ? names[kind] : "?";
-}
-
 struct trace_record {
     uint64_t now_ms;
     uint32_t kind;

@@ -8,6 +8,7 @@
 #include "gateway/auth/json_memory.h"
 #include "gateway/route/channel_name.h"
 #include "gateway/route/route.h"
+#include "gateway/worker/trace_line.h"
 
 static void line_print(struct text *out, const struct call_connection *line) {
     char address[ADDRESS_TEXT_BYTES];
@@ -305,9 +306,9 @@ static void trace_answer(struct admin *admin, struct admin_request *request,
     for (uint32_t i = 0; i < count; i++) {
         struct trace_record record;
         memcpy(&record, event->body.data + i * sizeof record, sizeof record);
-        text_print(&request->out, "%u %llu t=%llu %s %u %u %d\n", event->source,
-                   (unsigned long long)record.sequence, (unsigned long long)record.now_ms,
-                   trace_kind_name(record.kind), record.a, record.b, record.c);
+        char line[TRACE_LINE_BYTES];
+        uint32_t length = trace_line(&record, line, sizeof line);
+        text_print(&request->out, "%u %.*s\n", event->source, (int)length, line);
     }
     if (request->waiting == 0) {
         admin_answer_out(admin, request, 200, "text/plain");

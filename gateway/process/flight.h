@@ -11,5 +11,5 @@ void flight_open(void);
 // Registers a worker's recorder; it must live until the process ends or flight_forget.
 void flight_add(uint32_t worker, const struct trace *trace);
 void flight_forget(void);
-// One record as a line of text without a newline; returns its length.
-uint32_t flight_line(const struct trace_record *record, char *text, uint32_t room);
+// The end of every recorder, to standard error. May be called in a signal's handler.
+void flight_write(void);

@@ -185,8 +185,14 @@ void sim_record(struct sim *sim, enum sim_record_kind kind, uint32_t a, uint32_t
 }
 
 void sim_report(const struct sim *sim) {
-    if (sim->options.is_trace || sim->options.is_quiet) {
-        return; // all of it stands above, or nobody asked
+    if (sim->options.is_quiet) {
+        return; // nobody asked
+    }
+    if (sim->report != NULL) {
+        sim->report();
+    }
+    if (sim->options.is_trace) {
+        return; // all of it stands above
     }
     uint64_t count = sim->record_count < REPORT_RECORDS ? sim->record_count : REPORT_RECORDS;
     for (uint64_t i = sim->record_count - count; i < sim->record_count; i++) {

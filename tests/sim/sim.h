@@ -109,6 +109,7 @@ struct sim {
     struct address admin;
     const char *config_text;      // what the gateway runs with
     void *laws;                   // laws.h
+    void (*report)(void);         // what the gateway has to say when a law is broken, or NULL
     uint64_t echo_count, echo_us; // honest echoes of the storm, and how long all took together
     uint64_t record_count;
     struct sim_record records[SIM_RECORDS]; // [record_count % SIM_RECORDS] is the next

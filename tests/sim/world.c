@@ -10,6 +10,7 @@
 #include "core/base/check.h"
 #include "gateway/auth/json_memory.h"
 #include "gateway/process/files.h"
+#include "gateway/process/flight.h"
 #include "gateway/process/process.h"
 #include "tests/sim/laws.h"
 #include "tests/sim/sim_internal.h"
@@ -234,6 +235,7 @@ void world_open(struct sim *sim) {
     process->config = config_make(sim);
     process->worker_count = sim->worker_count;
     sim->process = process;
+    sim->report = flight_write;
     if (process_open(process) != 0) {
         sim_fail(sim, "engine", "the process does not open");
     }
@@ -328,4 +330,6 @@ void world_close(struct sim *sim) {
     site_drop(process->site);
     free(process);
     sim->process = NULL;
+    flight_forget();
+    sim->report = NULL;
 }

@@ -1,8 +1,11 @@
 """kill -9 and start again; what a process that died leaves behind does not keep the next one from serving."""
 
+import re
 import signal
+import subprocess
 import time
 
+from harness.gateway import binary_path
 from harness.rows import row
 from harness.wire import Wrong, text, upgrade
 
@@ -41,6 +44,29 @@ def killed(t, how):
     peer.expect_text("again")
     if time.monotonic() - began > 10:
         raise Wrong("it took more than 10 s")
+
+
+@row(
+    "DESIGN 3, flight recorder",
+    "`holdfast trace`, and a process that aborts, say what each worker did last",
+    cases=["trace", "abort"],
+)
+def flight_recorder(t, how):
+    gateway = t.start(BASE)
+    peer = t.open("/echo")
+    if how == "trace":
+        command = [binary_path(), "trace", "-c", str(gateway.file)]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+        wanted = r"^[01] \d+ t=\d+ conn \d+ verdict -> open$"  # its worker, its number there, when
+    else:
+        gateway.expected_status = -signal.SIGABRT
+        gateway.signal(signal.SIGABRT)
+        gateway.wait()
+        told = gateway.log()
+        wanted = r"^flight recorder of worker 0[01]\n(?:.*\n)*\d+ t=\d+ conn \d+ verdict -> open$"
+    peer.close()
+    if not re.search(wanted, told, re.M):
+        raise Wrong(f"not a word of the connection that was opened: {told[-1000:]}")
 
 
 @row(
