@@ -113,6 +113,15 @@ enum {
     TLS_UPDATES_MAX = 8,           // KeyUpdates of a peer within so many records:
     TLS_UPDATE_WINDOW = 1000,      // each costs us 2.5 us and an answer
     TLS_EMPTY_RECORDS_MAX = 32,    // in a row, without a byte for the application
+    TLS_SEAL_BYTES_MAX = 4 * TLS_TEXT_BYTES_MAX, // sealed for one send: a copy until it is out
+    TLS_HANDSHAKES_MAX = 512,        // at once, per worker: about 70 KB each with Debian's wolfSSL
+    TLS_MEMORY_BYTES_MAX = 48 << 20, // of the library, per worker: for as many, and its own tables
+    TLS_STEPS_TURN_MAX = 8,          // of handshakes, per turn: 0.2 to 2 ms each
+    TLS_EVICT_MS = 1000,        // a handshake this old makes room for a new one when all are taken
+    TLS_CERTIFICATES_MAX = 64, // of one listener; each is some 20 KB
+    TLS_OWN_WAIT_MS = 30000,    // for a send that the connection knows nothing of
+    TLS_FLIGHT_BYTES = 8 << 10, // sent at once while shaking hands; a chain of certificates may be
+                                // longer
 
     // Channels
     CHANNEL_NAME_BYTES_MAX = 255,
@@ -135,5 +144,6 @@ enum {
 static_assert(HEADER_BYTES_MAX >= TARGET_BYTES_MAX, "a head holds its target");
 static_assert(SENDS_BUSY_MAX <= SENDS_IDLE_MAX && SENDS_IDLE_MAX <= 512, "decision 4");
 static_assert(TLS_TEXT_BYTES_MIN <= TLS_TEXT_BYTES_MAX, "a fragment fits a record");
+static_assert(TLS_HANDSHAKES_MAX < UINT16_MAX, "a handshake's number");
 static_assert(TLS_UPDATE_WINDOW < UINT16_MAX && TLS_EMPTY_RECORDS_MAX < UINT8_MAX, "counters");
 static_assert(TIME_MS_MAX < INT32_MAX, "wrapping comparison of 32-bit times");

@@ -1,0 +1,296 @@
+// One handshake: the library's steps over the caller's bytes, then the way out of the library.
+#include "gateway/tls/library.h"
+
+#include "core/crypto/secret.h"
+#include "gateway/tls/internal.h"
+
+#include <errno.h>
+#include <wolfssl/wolfcrypt/kdf.h>
+
+// The library's callback for labelled expansions names no connection. One handshake runs at a time
+// on a thread, so a pointer that stands only while it runs says whose secret it is.
+static _Thread_local struct tls_handshake *current;
+
+struct tls_handshake *tls_handshake_current(void) {
+    check(current != NULL);
+    return current;
+}
+
+static void secret_keep(uint8_t *target, uint8_t *bytes, const uint8_t *secret, uint32_t length) {
+    check(length <= HASH_BYTES_MAX);
+    memcpy(target, secret, length);
+    *bytes = (uint8_t)length;
+}
+
+static int label_expand(byte *output, word32 output_length, const byte *secret,
+                        word32 secret_length, const byte *prefix, word32 prefix_length,
+                        const byte *label, word32 label_length, const byte *info,
+                        word32 info_length, int digest, int side) {
+    (void)side; // always the server
+    int result =
+        wc_Tls13_HKDF_Expand_Label(output, output_length, secret, secret_length, prefix,
+                                   prefix_length, label, label_length, info, info_length, digest);
+    if (result == 0 && current != NULL && label_length == 12) {
+        struct tls_capture *capture = &current->capture;
+        if (memcmp(label, "c ap traffic", 12) == 0) {
+            secret_keep(capture->client, &capture->client_bytes, output, output_length);
+        } else if (memcmp(label, "s ap traffic", 12) == 0) {
+            secret_keep(capture->server, &capture->server_bytes, output, output_length);
+        }
+    }
+    return result;
+}
+
+static int bytes_receive(WOLFSSL *session, char *target, int length, void *pointer) {
+    (void)session; // the step says it all
+    struct tls_handshake_step *step = (struct tls_handshake_step *)pointer;
+    uint32_t left = step->received.length - step->consumed;
+    uint32_t part = left < (uint32_t)length ? left : (uint32_t)length;
+    if (part == 0) {
+        return WOLFSSL_CBIO_ERR_WANT_READ;
+    }
+    memcpy(target, step->received.data + step->consumed, part);
+    step->consumed += part;
+    return (int)part;
+}
+
+static void trail_follow(struct tls_trail *trail, const uint8_t *bytes, uint32_t length) {
+    for (uint32_t i = 0; i < length; i++) {
+        bool is_over = trail->have >= TLS_RECORD_HEAD_BYTES && trail->left == 0;
+        if (is_over) {
+            trail->have = 0;
+        }
+        if (trail->have >= TLS_RECORD_HEAD_BYTES) {
+            trail->left--;
+        }
+        if (trail->have < sizeof(trail->begin)) {
+            trail->begin[trail->have++] = bytes[i];
+        }
+        if (trail->have == TLS_RECORD_HEAD_BYTES) {
+            trail->left = (uint32_t)trail->begin[3] << 8 | trail->begin[4];
+        }
+    }
+}
+
+static int bytes_send(WOLFSSL *session, char *bytes, int length, void *pointer) {
+    (void)session; // the step says it all
+    struct tls_handshake_step *step = (struct tls_handshake_step *)pointer;
+    uint32_t room = step->target.length - step->written;
+    uint32_t part = room < (uint32_t)length ? room : (uint32_t)length;
+    if (part == 0) {
+        current->was_full = true;
+        return WOLFSSL_CBIO_ERR_WANT_WRITE;
+    }
+    memcpy(step->target.data + step->written, bytes, part);
+    trail_follow(&current->trail, step->target.data + step->written, part);
+    step->written += part;
+    return (int)part;
+}
+
+void tls_handshake_hook(WOLFSSL_CTX *library) {
+    wolfSSL_CTX_SetIORecv(library, bytes_receive);
+    wolfSSL_CTX_SetIOSend(library, bytes_send);
+    wolfSSL_CTX_SetHKDFExpandLabelCb(library, label_expand);
+}
+
+uint32_t tls_hello_bytes(struct span received) {
+    bool may_be = received.length == 0 || received.data[0] == TLS_CONTENT_HANDSHAKE;
+    if (may_be && received.length >= TLS_RECORD_HEAD_BYTES) {
+        uint32_t bytes = (uint32_t)received.data[3] << 8 | received.data[4];
+        return bytes <= TLS_TEXT_BYTES_MAX ? TLS_RECORD_HEAD_BYTES + bytes : 0;
+    }
+    return may_be ? TLS_RECORD_HEAD_BYTES : 0;
+}
+
+int tls_handshake_open(struct tls_handshake *handshake, const struct tls_context *context,
+                       struct tls_tickets *tickets, struct span hello) {
+    // The library counts its references in the context, under its own lock.
+    WOLFSSL_CTX *library = tls_certificate_choose(context, hello)->library;
+    *handshake = (struct tls_handshake){.session = wolfSSL_new(library), .tickets = tickets};
+    return handshake->session == NULL ? -ENOMEM : 0;
+}
+
+// The library goes on without a protocol whatever the callback said (5.5.4). What it wrote is
+// replaced by the alert of RFC 7301 3.2, which nothing has been encrypted before.
+static enum tls_handshake_result protocol_refuse(struct tls_handshake_step *step) {
+    static const uint8_t alert[] = {21, 3, 3, 0, 2, 2, 120};
+    step->written = 0;
+    if (step->target.length >= sizeof(alert)) {
+        memcpy(step->target.data, alert, sizeof(alert));
+        step->written = sizeof(alert);
+    }
+    step->fault = fault_get(FAULT_tls_handshake);
+    step->reason = "the client offers other protocols than http/1.1";
+    wolfSSL_ERR_clear_error();
+    return TLS_HANDSHAKE_FAULT;
+}
+
+enum tls_handshake_result tls_handshake_feed(struct tls_handshake *handshake,
+                                             struct tls_handshake_step *step) {
+    check(!handshake->is_done);
+    check(current == NULL);
+    WOLFSSL *session = (WOLFSSL *)handshake->session;
+    step->consumed = 0;
+    step->written = 0;
+    step->reason = NULL;
+    step->fault = NULL;
+    wolfSSL_SetIOReadCtx(session, step);
+    wolfSSL_SetIOWriteCtx(session, step);
+    handshake->was_full = false;
+    current = handshake;
+    int result = wolfSSL_accept(session);
+    current = NULL;
+    int error = result == WOLFSSL_SUCCESS ? 0 : wolfSSL_get_error(session, result);
+    if (handshake->is_refused) {
+        return protocol_refuse(step);
+    }
+    wolfSSL_SetIOReadCtx(session, NULL);
+    wolfSSL_SetIOWriteCtx(session, NULL);
+    if (result == WOLFSSL_SUCCESS) {
+        handshake->is_done = true;
+        return TLS_HANDSHAKE_DONE;
+    }
+    if (error == WOLFSSL_ERROR_WANT_READ) {
+        return TLS_HANDSHAKE_MORE;
+    }
+    // The library forgets its reason when the same bytes meet a full target twice (5.5.4).
+    if (error == WOLFSSL_ERROR_WANT_WRITE || (error == 0 && handshake->was_full)) {
+        return TLS_HANDSHAKE_FULL;
+    }
+    step->fault = fault_get(FAULT_tls_handshake);
+    step->reason = wolfSSL_ERR_reason_error_string((unsigned long)-(long)error);
+    wolfSSL_ERR_clear_error(); // the queue of errors is the thread's
+    return TLS_HANDSHAKE_FAULT;
+}
+
+struct suite_row {
+    uint16_t id;
+    uint8_t version;
+    uint8_t kind;
+    uint8_t hash;
+};
+
+// The suites that tls_record has (IANA's numbers). No other one leaves the library.
+static const struct suite_row suite_rows[] = {
+    {0x1301, TLS_VERSION_13, AEAD_AES_128_GCM, HASH_SHA256},
+    {0x1302, TLS_VERSION_13, AEAD_AES_256_GCM, HASH_SHA384},
+    {0x1303, TLS_VERSION_13, AEAD_CHACHA20_POLY1305, HASH_SHA256},
+    {0xc02b, TLS_VERSION_12, AEAD_AES_128_GCM, HASH_SHA256},
+    {0xc02c, TLS_VERSION_12, AEAD_AES_256_GCM, HASH_SHA384},
+    {0xc02f, TLS_VERSION_12, AEAD_AES_128_GCM, HASH_SHA256},
+    {0xc030, TLS_VERSION_12, AEAD_AES_256_GCM, HASH_SHA384},
+    {0xcca8, TLS_VERSION_12, AEAD_CHACHA20_POLY1305, HASH_SHA256},
+    {0xcca9, TLS_VERSION_12, AEAD_CHACHA20_POLY1305, HASH_SHA256},
+};
+
+static const struct suite_row *suite_find(WOLFSSL *session) {
+    int id = wolfSSL_get_current_cipher_suite(session);
+    uint8_t version = wolfSSL_version(session) == TLS1_3_VERSION ? TLS_VERSION_13 : TLS_VERSION_12;
+    for (uint32_t i = 0; i < sizeof(suite_rows) / sizeof(suite_rows[0]); i++) {
+        if (suite_rows[i].id == id && suite_rows[i].version == version) {
+            return &suite_rows[i];
+        }
+    }
+    return NULL;
+}
+
+struct shown {
+    struct tls_record_half in;
+    struct tls_record_half out;
+};
+
+// What the library shows of itself. The calls for sequence numbers return 1 when the number is 0,
+// which is no error.
+static bool keys_read(WOLFSSL *session, const struct suite_row *suite, struct shown *shown) {
+    const uint8_t *in_key = wolfSSL_GetClientWriteKey(session);
+    const uint8_t *out_key = wolfSSL_GetServerWriteKey(session);
+    const uint8_t *in_iv = wolfSSL_GetClientWriteIV(session);
+    const uint8_t *out_iv = wolfSSL_GetServerWriteIV(session);
+    uint32_t key_bytes = aead_key_bytes((enum aead_kind)suite->kind);
+    word64 in_sequence = 0;
+    word64 out_sequence = 0;
+    if (in_key == NULL || out_key == NULL || in_iv == NULL || out_iv == NULL ||
+        wolfSSL_GetKeySize(session) != (int)key_bytes ||
+        wolfSSL_GetPeerSequenceNumber(session, &in_sequence) < 0 ||
+        wolfSSL_GetSequenceNumber(session, &out_sequence) < 0) {
+        return false;
+    }
+    memcpy(shown->in.key, in_key, key_bytes);
+    memcpy(shown->out.key, out_key, key_bytes);
+    memcpy(shown->in.iv, in_iv, AEAD_NONCE_BYTES);
+    memcpy(shown->out.iv, out_iv, AEAD_NONCE_BYTES);
+    shown->in.sequence = in_sequence;
+    shown->out.sequence = out_sequence;
+    return true;
+}
+
+// TLS 1.3: the record layer's keys come from the captured secrets and must be the library's.
+static bool keys_agree(const struct tls_record *record, const struct shown *shown) {
+    uint32_t key_bytes = aead_key_bytes((enum aead_kind)record->kind);
+    return secret_equal(record->in.key, shown->in.key, key_bytes) &&
+           secret_equal(record->out.key, shown->out.key, key_bytes) &&
+           secret_equal(record->in.iv, shown->in.iv, AEAD_NONCE_BYTES) &&
+           secret_equal(record->out.iv, shown->out.iv, AEAD_NONCE_BYTES);
+}
+
+static uint64_t explicit_next(const struct tls_trail *trail) {
+    uint64_t nonce = 0;
+    for (uint32_t i = 0; i < 8; i++) {
+        nonce = nonce << 8 | trail->begin[TLS_RECORD_HEAD_BYTES + i];
+    }
+    return nonce + 1;
+}
+
+int tls_handshake_finish(const struct tls_handshake *handshake, struct tls_record *record) {
+    check(handshake->is_done);
+    WOLFSSL *session = (WOLFSSL *)handshake->session;
+    const struct suite_row *suite = suite_find(session);
+    if (suite == NULL) {
+        return -ENOTSUP;
+    }
+    // The library reads a record's head, then its body: what follows is still the caller's.
+    int text_bytes_max = wolfSSL_GetMaxOutputSize(session);
+    const struct tls_capture *capture = &handshake->capture;
+    uint32_t secret_bytes =
+        suite->version == TLS_VERSION_13 ? hash_bytes((enum hash_kind)suite->hash) : 0;
+    struct shown shown = {.in = {.sequence = 0}};
+    if (wolfSSL_pending(session) != 0 || text_bytes_max < TLS_TEXT_BYTES_MIN ||
+        text_bytes_max > TLS_TEXT_BYTES_MAX || capture->client_bytes != secret_bytes ||
+        capture->server_bytes != secret_bytes || handshake->trail.left != 0 ||
+        !keys_read(session, suite, &shown)) {
+        secret_wipe(&shown, sizeof(shown));
+        return -EPROTO;
+    }
+    memcpy(shown.in.secret, capture->client, HASH_BYTES_MAX);
+    memcpy(shown.out.secret, capture->server, HASH_BYTES_MAX);
+    struct tls_record_options options = {
+        .in = &shown.in,
+        .out = &shown.out,
+        .version = (enum tls_version)suite->version,
+        .kind = (enum aead_kind)suite->kind,
+        .hash = (enum hash_kind)suite->hash,
+        .text_bytes_max = (uint32_t)text_bytes_max,
+        .explicit_next = explicit_next(&handshake->trail),
+    };
+    tls_record_init(record, &options);
+    bool does_agree = keys_agree(record, &shown);
+    secret_wipe(&shown, sizeof(shown));
+    if (!does_agree) {
+        tls_record_fini(record);
+        return -EPROTO;
+    }
+    return 0;
+}
+
+bool tls_handshake_is_resumed(const struct tls_handshake *handshake) {
+    return wolfSSL_session_reused((WOLFSSL *)handshake->session) == 1;
+}
+
+const char *tls_handshake_suite(const struct tls_handshake *handshake) {
+    return wolfSSL_get_cipher((WOLFSSL *)handshake->session);
+}
+
+void tls_handshake_close(struct tls_handshake *handshake) {
+    wolfSSL_free((WOLFSSL *)handshake->session);
+    secret_wipe(handshake, sizeof(*handshake));
+}

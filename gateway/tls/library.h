@@ -1,0 +1,36 @@
+// wolfSSL's headers, in the one order that is right, and what the two files that use them share.
+#pragma once
+#include <wolfssl/options.h>
+
+#include <wolfssl/ssl.h>
+
+#include "gateway/tls/handshake.h"
+
+struct tls_certificate {
+    WOLFSSL_CTX *library;
+    char *names; // of hosts, in lower case, each with its terminator; an empty one ends them
+    int64_t expiry_s;
+};
+
+// Certificates of a listener, and how many sites have them. The library counts the handshakes that
+// use its part.
+struct tls_context {
+    struct tls_certificate certificates[TLS_CERTIFICATES_MAX]; // the first is the default
+    uint32_t count;
+    uint32_t holds;
+    enum tls_version version_min;
+};
+
+// names.c: what an X.509 certificate says of itself. False: it is not readable.
+bool tls_certificate_read(struct tls_certificate *certificate, struct span pem);
+// The certificate for the host that a whole ClientHello names; the first where none fits.
+const struct tls_certificate *tls_certificate_choose(const struct tls_context *context,
+                                                     struct span hello);
+
+// The handshake that runs on this thread, for callbacks that are not told: set while
+// tls_handshake_feed runs.
+struct tls_handshake *tls_handshake_current(void);
+// The allocators of memory.c, before anything is allocated. 0, or the library's error.
+int tls_memory_hook(void);
+// Gives a context the callbacks of handshake.c.
+void tls_handshake_hook(WOLFSSL_CTX *library);

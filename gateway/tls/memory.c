@@ -1,0 +1,72 @@
+// The library's hooks are process-wide; they find the calling thread's arena by one thread-local
+// pointer. What no arena was set for (the control thread: contexts) is the C library's.
+#include "gateway/tls/library.h"
+
+#include "core/base/arena.h"
+#include "gateway/tls/tls.h"
+
+#include <stdlib.h>
+
+static _Thread_local struct arena *thread_arena;
+
+// Before every block: whose it is, since a context may be freed by another thread than the one that
+// made it.
+struct block_head {
+    struct arena *arena; // NULL: the C library's
+    uint32_t handle;
+    uint32_t bytes;
+};
+static_assert(sizeof(struct block_head) == 16, "what follows stays aligned as malloc's is");
+
+static void *take(size_t bytes) {
+    if (bytes > UINT32_MAX - sizeof(struct block_head)) {
+        return NULL;
+    }
+    uint64_t whole = (uint64_t)bytes + sizeof(struct block_head);
+    struct block_head head = {.arena = thread_arena, .bytes = (uint32_t)bytes};
+    struct block_head *block;
+    if (thread_arena == NULL) {
+        block = malloc(whole);
+    } else {
+        head.handle = arena_take(thread_arena, whole);
+        block = head.handle == 0 ? NULL
+                                 : (struct block_head *)(void *)arena_at(thread_arena, head.handle);
+    }
+    if (block == NULL) {
+        return NULL;
+    }
+    *block = head;
+    return block + 1;
+}
+
+static void give(void *memory) {
+    if (memory == NULL) {
+        return;
+    }
+    struct block_head *block = (struct block_head *)memory - 1;
+    if (block->arena == NULL) {
+        free(block);
+        return;
+    }
+    check(block->arena == thread_arena);
+    arena_give(thread_arena, block->handle);
+}
+
+static void *resize(void *memory, size_t bytes) {
+    void *larger = take(bytes);
+    if (larger == NULL || memory == NULL) {
+        return larger;
+    }
+    uint32_t kept = ((struct block_head *)memory - 1)->bytes;
+    memcpy(larger, memory, kept < bytes ? kept : bytes);
+    give(memory);
+    return larger;
+}
+
+void tls_memory_set(struct arena *arena) {
+    thread_arena = arena;
+}
+
+int tls_memory_hook(void) {
+    return wolfSSL_SetAllocators(take, give, resize);
+}

@@ -1,0 +1,72 @@
+// Self-signed certificates of nobody, for gateway.test, and their keys: P-256
+// and RSA-2048.
+#pragma once
+
+static const char ec_certificate[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBhTCCASugAwIBAgIUcRtw1QXZGu08mfswo8eFnaJJt2QwCgYIKoZIzj0EAwIw\n"
+    "FzEVMBMGA1UEAwwMZ2F0ZXdheS50ZXN0MCAXDTI2MTEyNTE2MDEwOVoYDzIxMjYx\n"
+    "MTAxMTYwMTA5WjAXMRUwEwYDVQQDDAxnYXRld2F5LnRlc3QwWTATBgcqhkjOPQIB\n"
+    "BggqhkjOPQMBBwNCAATgSm7lYcQ/erBNgLhtZxH8ykTKjm/7vIHY0evEZsVv+L7G\n"
+    "1so357JAOllKMe1Qvi40RIq+K9vfR83jmRngt83do1MwUTAdBgNVHQ4EFgQUm+nj\n"
+    "VXOfQ4FsRtryDVgsW+or/pgwHwYDVR0jBBgwFoAUm+njVXOfQ4FsRtryDVgsW+or\n"
+    "/pgwDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiAFcDVrv5cb677H\n"
+    "wWQH5uc9ejOa9q359BqW1D6fI3pxiwIhAPHmMTisxwhlYNbaxxExbdRsySrLfs8K\n"
+    "PsV4qdjbfY7g\n"
+    "-----END CERTIFICATE-----\n";
+
+static const char ec_key[] = "-----BEGIN PRIVATE KEY-----\n"
+                             "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQga7qnokNg7mGYdWoV\n"
+                             "Q6VD1v4kitcrs2kcsF2+bqUhlsuhRANCAATgSm7lYcQ/erBNgLhtZxH8ykTKjm/7\n"
+                             "vIHY0evEZsVv+L7G1so357JAOllKMe1Qvi40RIq+K9vfR83jmRngt83d\n"
+                             "-----END PRIVATE KEY-----\n";
+
+static const char rsa_certificate[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIDETCCAfmgAwIBAgIULj8EQAF6cWs93lQDxeBeXyvwYkAwDQYJKoZIhvcNAQEL\n"
+    "BQAwFzEVMBMGA1UEAwwMZ2F0ZXdheS50ZXN0MCAXDTI2MTEyNTE2MDEwOVoYDzIx\n"
+    "MjYxMTAxMTYwMTA5WjAXMRUwEwYDVQQDDAxnYXRld2F5LnRlc3QwggEiMA0GCSqG\n"
+    "SIb3DQEBAQUAA4IBDwAwggEKAoIBAQCX/f7c1Ut7qfWsUJc8+bfqnQsK2nBHIfS8\n"
+    "lA0G5nliDwQr5q1TZ4I+h2UfJEtp3h2uDAkJRAbTnfl3SSxc6NZZYN1UTfN4Yc60\n"
+    "uyWXs30RDpl37ExmTOXoN4ObQZjoIXwT9kg8A9p4hjvAajpWeVhD0x7m99tAwuch\n"
+    "ZR0ai26/L+9lncHddVFlMA5wMSKHaKcs/jnm4VvSBj6glQgH8LdfJHhLBJcp5zii\n"
+    "r/lD8ovlh7aGf0dqF1znW+Hs1ltTWSIAM5fHJmJQYhwzPuhnAOZWduzCGIbjPju4\n"
+    "MTg1wL8/oR+EqPzPmrMFFtv9rYZZEI2ATbpzPLKO/oJhPVeaFl8VAgMBAAGjUzBR\n"
+    "MB0GA1UdDgQWBBTuK6GHmYiuB9iZ4euODjbcVyE0oTAfBgNVHSMEGDAWgBTuK6GH\n"
+    "mYiuB9iZ4euODjbcVyE0oTAPBgNVHRMBAf8EBTADAQH/MA0GCSqGSIb3DQEBCwUA\n"
+    "A4IBAQA6Lqf6lsuGBeWEP3n43mhzmmi1FLKx6oT3uHss42Pwgxe3ckREi0NrDOc2\n"
+    "ooW5vORNcqHEWoofJzyXgP36YzUH8Fhasu5mjy6/qJ8rtkLonANAVSQSyxKp6uTm\n"
+    "jmNE1p4Yk3kUG+aNMj8JTrnrw9KQvaA112eXWfTa8XqW4AuJ9snjecywR76NaSQ9\n"
+    "rPxWnN7QIG2JQWQdIh4Ff5KB9Scoty+DLm07qAFPuzwfoDitVnBb3Z4l2u+KT0i9\n"
+    "JTfSqGMNUrZ3gj/02vwkRbOJ7BsU5s/RdjhHi80jVMWeVd6t/9+FIeyA6dFqGu72\n"
+    "hWHNwUZ8eWWl7YkTEd8xcQTiwGPm\n"
+    "-----END CERTIFICATE-----\n";
+
+static const char rsa_key[] = "-----BEGIN PRIVATE KEY-----\n"
+                              "MIIEvwIBADANBgkqhkiG9w0BAQEFAASCBKkwggSlAgEAAoIBAQCX/f7c1Ut7qfWs\n"
+                              "UJc8+bfqnQsK2nBHIfS8lA0G5nliDwQr5q1TZ4I+h2UfJEtp3h2uDAkJRAbTnfl3\n"
+                              "SSxc6NZZYN1UTfN4Yc60uyWXs30RDpl37ExmTOXoN4ObQZjoIXwT9kg8A9p4hjvA\n"
+                              "ajpWeVhD0x7m99tAwuchZR0ai26/L+9lncHddVFlMA5wMSKHaKcs/jnm4VvSBj6g\n"
+                              "lQgH8LdfJHhLBJcp5ziir/lD8ovlh7aGf0dqF1znW+Hs1ltTWSIAM5fHJmJQYhwz\n"
+                              "PuhnAOZWduzCGIbjPju4MTg1wL8/oR+EqPzPmrMFFtv9rYZZEI2ATbpzPLKO/oJh\n"
+                              "PVeaFl8VAgMBAAECggEASCowMpDRLI+HVj/Tdv+H+8yBnC8XxSZRqaHPx5lxQ4Ym\n"
+                              "sGNvoxyPwfmOISmd5s+vnt4XAj+60An/Esx61Eg20awEmk0CjwM9XiFHWY4+kPUy\n"
+                              "F7bplV7ogAevpG0SWRDg9Sdnp5saxUPSpeqp9TnbFyTr1LUU9Fw12mzEU0Clnf88\n"
+                              "Wh+UComtVj6YmYDK1FZRL3MxLjWLaXM5osHo/9A9ZOru99YguiZKsV43i81cMfoi\n"
+                              "+gYfMTvtOUcTaWi/Rj6iPQ4E59tavAt5A1g8jUsO1AhEOoMXQHsIpFT8Dbt2hLXd\n"
+                              "cd8SEgIHyuXdyvMqUja6f64MCN/YPp3/mUgyHJfe9wKBgQDQrrfDkCdonbG8S/ZW\n"
+                              "fx1S3DdS0fed6ik452xMObgO1H87p/L/xQinpUzlxLh9cGAE2MAsDlGE1ZIFtPQY\n"
+                              "ubdnGSCsWSde8yy6vgnkXamMnApScGt1O7s4/AElv8SW+7ab1SZjxYsYGwMDiK3o\n"
+                              "+b/ZNOnUs/ofhbfUPVZMo1DRdwKBgQC6dJrJpKZwQ7pfQTkYaYNjkhGQHQPTMpbj\n"
+                              "q9fVf0FVCfMah3Um0/K0H1ycPozCh9gqrqehAWvcJgIlCn9aFacS4dbdrMZ97Lq4\n"
+                              "wOQDG0ihki855QR678GPiA8+HMHg09rl4xDARAQprj18VLlHVGfYcgEDfBpUjjRH\n"
+                              "SDstubKW0wKBgQCbmUsIFJpt1PdLsVAyWoGg4PaXWFvLcWffOB92DquA000zTB1S\n"
+                              "PLYhWo2l3TK6xWmy83MG5n4+D4jbnHtNXFy2EPRdzfQfRi6Z50006+maIFdJ9O0K\n"
+                              "8si8ypqIbR7GfVVBiIMhbZAzHyD2J5mU13QHHv8jTDc5/dh99mY8qqF+LQKBgQCZ\n"
+                              "HUxHLninVFbmBi+Wxn7o83iMueb8Nl0GlYVmg1vpM4R5Uqd3vTFfjSmF/S+mR9vS\n"
+                              "IR7y7rHeVTAJrvcpyQIsVV0XKNzPZ+ll8rDLhEo+tEcn6dOmCOEQtxCdVww3ToJB\n"
+                              "qheFa9VnTPic8w47byrf6a6/Z9hPe3+e0cgXIplvlQKBgQCZSZUYPVw06zLRHRuy\n"
+                              "gq/s+jdv/sdMf8iYhxaS+irBYLEv0KNiaLUIxJLxhOfoyFADSkNE2V/QTtMZK/Zf\n"
+                              "qp7H/xQ8vDx2SImkTAm7E876I9oDhPiKzdLtYyKDTE09doY4WyL/XdIg7XSxB20q\n"
+                              "feKGD6jWX+7HQPfXwK3F7sMTFw==\n"
+                              "-----END PRIVATE KEY-----\n";
