@@ -1,5 +1,7 @@
 #include "bench/client.h"
 
+#include "bench/secure.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -47,6 +49,9 @@ int client_init(struct client *client, const struct client_options *options,
         client->peers[i].index = i;
         client->peers[i].fd = -1;
     }
+    if (options->is_secure && !secure_init(options->does_resume)) {
+        return -ENOTSUP;
+    }
     handshake_accept(options->key, client->accept);
     client->now_ns = client_clock_ns();
     return 0;
@@ -76,13 +81,17 @@ static void peer_end(struct client *client, struct peer *peer) {
     if (peer->state == PEER_IDLE || peer->state == PEER_CLOSED) {
         return;
     }
-    if (peer->state == PEER_CONNECTING || peer->state == PEER_HANDSHAKE) {
+    if (peer->state < PEER_OPEN) {
         client->opening_count--;
     } else {
         client->open_count--;
     }
     if (peer->close_code == 0) {
         peer->close_code = CLIENT_CLOSE_LOST;
+    }
+    if (peer->secure != NULL) {
+        secure_close(peer->secure);
+        peer->secure = NULL;
     }
     close(peer->fd);
     peer->fd = -1;
@@ -170,10 +179,20 @@ int client_connect(struct client *client, struct peer *peer) {
     return 0;
 }
 
+static ssize_t peer_put(struct peer *peer, const uint8_t *bytes, size_t count) {
+    return peer->secure != NULL ? secure_send(peer->secure, bytes, count)
+                                : send(peer->fd, bytes, count, MSG_NOSIGNAL);
+}
+
+static ssize_t peer_get(struct peer *peer, uint8_t *bytes, size_t room) {
+    return peer->secure != NULL ? secure_receive(peer->secure, bytes, room)
+                                : recv(peer->fd, bytes, room, 0);
+}
+
 static void peer_flush(struct peer *peer) {
     size_t done = 0;
     while (done < peer->out.count) {
-        ssize_t sent = send(peer->fd, peer->out.data + done, peer->out.count - done, MSG_NOSIGNAL);
+        ssize_t sent = peer_put(peer, peer->out.data + done, peer->out.count - done);
         if (sent < 0) {
             if (errno != EAGAIN && errno != EINTR) {
                 peer->out.count = 0; // The receive side learns of the end, and ends the peer.
@@ -192,12 +211,12 @@ static void peer_flush(struct peer *peer) {
 }
 
 void client_send(struct client *client, struct peer *peer, const uint8_t *bytes, size_t count) {
-    if (peer->fd < 0 || peer->state == PEER_CONNECTING) {
+    if (peer->fd < 0 || peer->state < PEER_HANDSHAKE) {
         return;
     }
     size_t done = 0;
     if (peer->out.count == 0) {
-        ssize_t sent = send(peer->fd, bytes, count, MSG_NOSIGNAL);
+        ssize_t sent = peer_put(peer, bytes, count);
         if (sent < 0 && errno != EAGAIN && errno != EINTR) {
             return; // The receive side learns of the end, and ends the peer.
         }
@@ -323,6 +342,9 @@ static size_t take_answer(struct client *client, struct peer *peer, const uint8_
     case HANDSHAKE_DONE:
         break;
     }
+    if (peer->secure != NULL) {
+        secure_keep(peer->secure);
+    }
     peer->state = PEER_OPEN;
     client->opening_count--;
     client->open_count++;
@@ -392,7 +414,7 @@ static void peer_receive(struct client *client, struct peer *peer, bool must_dra
     while (peer->fd >= 0 && !peer->is_paused) {
         size_t before = tail_restore(client, peer);
         size_t room = client->buffer_size - before - 1;
-        ssize_t received = recv(peer->fd, client->buffer + before, room, 0);
+        ssize_t received = peer_get(peer, client->buffer + before, room);
         if (received <= 0) {
             bool is_waiting = received < 0 && (errno == EAGAIN || errno == EINTR);
             if (is_waiting && before > 0 && !bytes_add(&peer->tail, client->buffer, before)) {
@@ -411,10 +433,23 @@ static void peer_receive(struct client *client, struct peer *peer, bool must_dra
         }
         // A short read has emptied the socket: the next byte or FIN is a new edge. A FIN that came
         // with this event must be read now (must_drain).
-        if ((size_t)received < room && !must_drain) {
+        // TLS gives a record at a time: it says itself when there is none.
+        if ((size_t)received < room && !must_drain && peer->secure == NULL) {
             return;
         }
     }
+}
+
+// True: the TLS handshake is over.
+static bool secure_step(struct client *client, struct peer *peer) {
+    const char *reason = "out of memory";
+    enum secure_result result =
+        peer->secure == NULL ? SECURE_FAILED : secure_shake(peer->secure, &reason);
+    if (result == SECURE_FAILED) {
+        client_fail(client, "TLS: %s", reason);
+        peer_end(client, peer);
+    }
+    return result == SECURE_DONE;
 }
 
 static void on_event(struct client *client, struct peer *peer, uint32_t events) {
@@ -430,6 +465,17 @@ static void on_event(struct client *client, struct peer *peer, uint32_t events) 
             return;
         }
         if ((events & EPOLLOUT) == 0) {
+            return;
+        }
+        if (client->options.is_secure) {
+            peer->state = PEER_SECURING;
+            peer->secure = secure_open(peer->fd);
+        } else {
+            send_request(client, peer);
+        }
+    }
+    if (peer->state == PEER_SECURING) {
+        if (!secure_step(client, peer)) {
             return;
         }
         send_request(client, peer);

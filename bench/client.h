@@ -21,10 +21,12 @@ enum {
     CLIENT_CLOSE_LOST = 1006, // the connection ended without a Close frame
 };
 
-// IDLE -> CONNECTING -> HANDSHAKE -> OPEN -> CLOSING -> CLOSED; every state may fall to CLOSED.
+// IDLE -> CONNECTING -> (SECURING ->) HANDSHAKE -> OPEN -> CLOSING -> CLOSED; every state may fall
+// to CLOSED.
 enum peer_state {
     PEER_IDLE,
     PEER_CONNECTING,
+    PEER_SECURING, // the TLS handshake
     PEER_HANDSHAKE,
     PEER_OPEN,
     PEER_CLOSING,
@@ -42,6 +44,7 @@ struct peer {
     struct bytes tail;    // an unfinished frame; memory only while there is one
     struct bytes message; // the fragments of an unfinished message
     struct bytes out;     // what send() did not take
+    void *secure;         // TLS, or NULL
     int fd;
     uint32_t index;
     uint32_t pings;      // received
@@ -76,6 +79,8 @@ struct client_options {
     uint32_t receive_from;   // applies to peers with this index and above
     bool has_churn;          // sources rotate, since ports come back slowly
     bool may_spin;           // never sleep in client_turn
+    bool is_secure;          // TLS
+    bool does_resume;        // TLS sessions
 };
 
 struct client {

@@ -38,6 +38,8 @@ bool member_client(const struct team *team, struct member *member, struct client
         .address = options->address,
         .host = options->host,
         .key = team->key,
+        .is_secure = options->is_secure,
+        .does_resume = options->does_resume,
         .path = options->path,
         .path_count = (uint32_t)options->channels,
         .peer_count = member->peer_count,

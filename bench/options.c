@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bench/frame.h"
+#include "bench/secure.h"
 
 struct mode_row {
     const char *name;
@@ -98,6 +99,8 @@ static const struct option_row OPTIONS[] = {
     {"text", KIND_FLAG, AT(is_text), MODE_ALL, "text messages instead of binary ones"},
     {"floor", KIND_FLAG, AT(is_floor), MODE_ECHO,
      "the server is a floor program: verify sizes only, not payloads"},
+    {"resume", KIND_FLAG, AT(does_resume), MODE_ALL,
+     "wss: begin with the session of an earlier connection"},
     {"no-self", KIND_FLAG, AT(has_no_self), MODE_FANOUT | MODE_SLOW | MODE_DRAIN,
      "the server does not send a publisher its own messages"},
     {"json", KIND_FLAG, AT(is_json), MODE_ALL, "one JSON object on stdout instead of a table"},
@@ -107,7 +110,7 @@ enum { OPTION_COUNT = sizeof OPTIONS / sizeof OPTIONS[0] };
 
 static void help_general(void) {
     printf("holdfast-bench MODE URL [options]: a load generator for WebSocket servers\n\n"
-           "URL: ws://ADDRESS:PORT/PATH\n\nModes:\n");
+           "URL: ws://ADDRESS:PORT/PATH or wss://...\n\nModes:\n");
     for (size_t i = 0; i < MODE_COUNT; i++) {
         printf("  %-8s %.*s\n", MODES[i].name, (int)strcspn(MODES[i].text, ".\n"), MODES[i].text);
     }
@@ -164,10 +167,11 @@ static bool value_read(const struct option_row *option, const char *text, char *
 }
 
 static bool url_read(struct options *options, const char *url) {
-    if (strncmp(url, "ws://", 5) != 0) {
+    options->is_secure = strncmp(url, "wss://", 6) == 0;
+    if (!options->is_secure && strncmp(url, "ws://", 5) != 0) {
         return false;
     }
-    const char *host = url + 5;
+    const char *host = url + (options->is_secure ? 6 : 5);
     size_t host_length = strcspn(host, "/");
     snprintf(options->host, sizeof options->host, "%.*s", (int)host_length, host);
     snprintf(options->path, sizeof options->path, "%s",
@@ -176,7 +180,7 @@ static bool url_read(struct options *options, const char *url) {
     const char *colon = strchr(options->host, ':');
     size_t name_length = colon == NULL ? strlen(options->host) : (size_t)(colon - options->host);
     snprintf(name, sizeof name, "%.*s", (int)name_length, options->host);
-    long port = colon == NULL ? 80 : strtol(colon + 1, NULL, 10);
+    long port = colon == NULL ? (options->is_secure ? 443 : 80) : strtol(colon + 1, NULL, 10);
     options->address.sin_family = AF_INET;
     options->address.sin_port = htons((uint16_t)port);
     const char *address = strcmp(name, "localhost") == 0 ? "127.0.0.1" : name;
@@ -257,7 +261,9 @@ static bool argument_read(struct options *options, int count, char **arguments, 
 
 static bool options_check(const struct options *options, bool has_url) {
     const char *problem = NULL;
-    if (!has_url) {
+    if (options->is_secure && !secure_is_built()) {
+        problem = "built without TLS: wss:// cannot be used";
+    } else if (!has_url) {
         problem = "a URL is missing; write ws://127.0.0.1:8080/echo";
     } else if (options->size < PAYLOAD_MIN || options->size > PAYLOAD_MAX) {
         problem = "--size must lie between 16 and 16MiB";
@@ -304,7 +310,8 @@ enum options_result options_read(struct options *options, int count, char **argu
         }
         if (strncmp(arguments[at], "--", 2) != 0) {
             if (has_url || !url_read(options, arguments[at])) {
-                fprintf(stderr, "holdfast-bench: `%s` is not ws://ADDRESS:PORT/PATH\n",
+                fprintf(stderr,
+                        "holdfast-bench: `%s` is neither ws://ADDRESS:PORT/PATH nor wss://...\n",
                         arguments[at]);
                 return OPTIONS_WRONG;
             }

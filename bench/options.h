@@ -52,6 +52,8 @@ struct options {
     bool is_quiet;
     bool may_sleep;
     bool has_no_self;
+    bool is_secure; // wss://
+    bool does_resume;
 };
 
 enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_WRONG };
