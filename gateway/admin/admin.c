@@ -39,6 +39,14 @@ void admin_config_set(struct admin *admin, const struct config *config) {
     admin->options.config = config;
 }
 
+void admin_expiries_set(struct admin *admin, const struct admin_expiry *expiries, uint32_t count) {
+    check(count <= LISTENERS_MAX);
+    admin->expiry_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        admin->expiries[i] = expiries[i];
+    }
+}
+
 void admin_state_set(struct admin *admin, bool is_ready, bool is_draining) {
     admin->is_ready = is_ready;
     admin->is_draining = is_draining;

@@ -37,9 +37,17 @@ struct admin_wish {
 
 struct admin;
 
+// When a listener's certificates end.
+struct admin_expiry {
+    struct span listener; // its address as written; lent for as long as the admin lives
+    int64_t expiry_s;     // since 1970 UTC
+};
+
 struct admin *admin_open(const struct admin_options *options); // NULL: no memory
 void admin_close(struct admin **admin);
 void admin_config_set(struct admin *admin, const struct config *config); // after a reload
+// At most LISTENERS_MAX; copied.
+void admin_expiries_set(struct admin *admin, const struct admin_expiry *expiries, uint32_t count);
 void admin_state_set(struct admin *admin, bool is_ready, bool is_draining);
 
 // clients_owner of the control thread's clients.

@@ -63,6 +63,9 @@ static void merge(struct call_metrics *sum, const struct call_metrics *part) {
     sum->memory_arena_touched += part->memory_arena_touched;
     sum->memory_arena_used += part->memory_arena_used;
     sum->memory_rings += part->memory_rings;
+    sum->memory_tls += part->memory_tls;
+    sum->memory_tls_library += part->memory_tls_library;
+    sum->tls_shaking += part->tls_shaking;
     sum->uptime_ms = part->uptime_ms > sum->uptime_ms ? part->uptime_ms : sum->uptime_ms;
 }
 
@@ -137,20 +140,37 @@ static void memory_print(struct text *out, const struct call_metrics *sum) {
     const struct {
         const char *owner;
         uint64_t bytes;
-    } rows[] = {{"connections", sum->memory_tables},     {"inputs", sum->memory_inputs},
-                {"queues", sum->memory_entries},         {"channels", sum->memory_hub},
-                {"payloads", sum->memory_arena_touched}, {"rings", sum->memory_rings}};
+    } rows[] = {{"connections", sum->memory_tables},      {"inputs", sum->memory_inputs},
+                {"queues", sum->memory_entries},          {"channels", sum->memory_hub},
+                {"payloads", sum->memory_arena_touched},  {"tls", sum->memory_tls},
+                {"tls_library", sum->memory_tls_library}, {"rings", sum->memory_rings}};
     head_print(out, "memory_bytes", "gauge",
                "User memory by owner: pages touched, rings as reserved");
     uint64_t per_connection = 0;
     for (uint32_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         text_print(out, "holdfast_memory_bytes{owner=\"%s\"} %llu\n", rows[i].owner,
                    (unsigned long long)rows[i].bytes);
-        per_connection += i + 1 < sizeof rows / sizeof rows[0] ? rows[i].bytes : 0;
+        per_connection += i + 2 < sizeof rows / sizeof rows[0] ? rows[i].bytes : 0;
     }
     gauge_print(out, "payload_bytes", "Payload memory in use", sum->memory_arena_used);
-    gauge_print(out, "connection_memory_bytes", "User memory per connection, without rings",
+    gauge_print(out, "connection_memory_bytes",
+                "User memory per connection, without rings and the TLS library",
                 sum->connections == 0 ? 0 : per_connection / sum->connections);
+}
+
+// When certificates end, by the listener that shows them.
+static void expiries_print(struct text *out, const struct admin *admin) {
+    if (admin->expiry_count == 0) {
+        return;
+    }
+    head_print(out, "tls_certificate_expiry_seconds", "gauge",
+               "When the listener's first certificate to end does, in seconds since 1970 UTC");
+    for (uint32_t i = 0; i < admin->expiry_count; i++) {
+        const struct admin_expiry *expiry = &admin->expiries[i];
+        text_print(out, "holdfast_tls_certificate_expiry_seconds{listener=\"%.*s\"} %lld\n",
+                   (int)expiry->listener.length, (const char *)expiry->listener.data,
+                   (long long)expiry->expiry_s);
+    }
 }
 
 static void all_print(struct text *out, const struct admin *admin, const struct call_metrics *sum) {
@@ -178,6 +198,8 @@ static void all_print(struct text *out, const struct admin *admin, const struct 
     counter_print(out, "ring_completion_overflows_total",
                   "Times the kernel kept completions back because the completion queue was full",
                   sum->completion_overflows);
+    gauge_print(out, "tls_handshakes_in_progress", "TLS handshakes in progress", sum->tls_shaking);
+    expiries_print(out, admin);
     counters_print(out, &sum->counters);
     histogram_print(out, "ping_round_trip_seconds", "Keepalive ping to its pong",
                     &sum->round_trip_ns);

@@ -61,6 +61,8 @@ struct admin {
     uint64_t now_ms;
     bool is_ready;
     bool is_draining;
+    uint32_t expiry_count;
+    struct admin_expiry expiries[LISTENERS_MAX];
 };
 
 // A request was routed to `endpoint`; its head is conns->request (query parameters are read here).

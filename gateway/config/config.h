@@ -26,8 +26,27 @@ struct config_address {
     struct address address; // ADDRESS_IP with its port, or ADDRESS_UNIX
 };
 
+enum config_tls_version { CONFIG_TLS_12, CONFIG_TLS_13 };
+
+// The files' contents, not yet judged.
+struct config_certificate {
+    struct span certificate; // PEM: the leaf first
+    struct span key;         // PEM
+    struct config_place place;
+};
+
+struct config_tls {
+    struct config_certificate first;       // for hosts that no other one is for
+    const struct config_certificate *more; // chosen by the client's server name
+    uint32_t more_count;
+    struct config_place place;
+    uint8_t version_min; // enum config_tls_version
+    bool is_present;     // false: the listener is plain
+};
+
 struct config_listener {
     struct config_address address;
+    struct config_tls tls;
     struct config_place place;
 };
 

@@ -11,6 +11,39 @@ static bool listeners_equal(const struct config *a, const struct config *b) {
     return is_equal;
 }
 
+static bool certificate_equal(const struct config_certificate *a,
+                              const struct config_certificate *b) {
+    return span_equal(a->certificate, b->certificate) && span_equal(a->key, b->key);
+}
+
+static bool certificates_equal(const struct config_tls *a, const struct config_tls *b) {
+    bool is_equal = a->more_count == b->more_count && certificate_equal(&a->first, &b->first);
+    for (uint32_t i = 0; is_equal && i < a->more_count; i++) {
+        is_equal = certificate_equal(&a->more[i], &b->more[i]);
+    }
+    return is_equal;
+}
+
+static bool tls_equal(const struct config *a, const struct config *b) {
+    bool is_equal = true;
+    for (uint32_t i = 0; is_equal && i < a->listener_count && i < b->listener_count; i++) {
+        const struct config_tls *x = &a->listeners[i].tls;
+        const struct config_tls *y = &b->listeners[i].tls;
+        bool are_both = x->is_present && y->is_present;
+        is_equal = !are_both || (x->version_min == y->version_min && certificates_equal(x, y));
+    }
+    return is_equal;
+}
+
+// Memory and ports were opened for what is plain and what is not.
+static bool tls_presence_equal(const struct config *a, const struct config *b) {
+    bool is_equal = true;
+    for (uint32_t i = 0; is_equal && i < a->listener_count && i < b->listener_count; i++) {
+        is_equal = a->listeners[i].tls.is_present == b->listeners[i].tls.is_present;
+    }
+    return is_equal;
+}
+
 static bool admin_equal(const struct config *a, const struct config *b) {
     return a->admin.is_present == b->admin.is_present &&
            (!a->admin.is_present || value_address_is_equal(&a->admin.address, &b->admin.address));
@@ -145,6 +178,9 @@ static const struct part parts[CONFIG_CHANGE_COUNT] = {
                                  "The addresses of `listeners` need a restart: each worker has "
                                  "opened its own sockets.",
                                  true},
+    [CONFIG_CHANGE_TLS] = {tls_equal, "Certificates apply to new connections.", false},
+    [CONFIG_CHANGE_TLS_PRESENCE] = {tls_presence_equal,
+                                    "Whether a listener has `tls` needs a restart.", true},
     [CONFIG_CHANGE_ADMIN] = {admin_equal, "`admin.address` needs a restart.", true},
     [CONFIG_CHANGE_TOKEN] = {token_equal, "The admin token is replaced for the next request.",
                              false},

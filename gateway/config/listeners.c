@@ -8,6 +8,7 @@
 
 struct listener_section {
     const struct config_node *address;
+    const struct config_node *tls;
 };
 
 static const struct schema_key listener_keys[] = {
@@ -15,12 +16,13 @@ static const struct schema_key listener_keys[] = {
      .type = SCHEMA_SCALAR,
      .offset = offsetof(struct listener_section, address),
      .is_required = true},
+    {.name = "tls", .type = SCHEMA_MAP, .offset = offsetof(struct listener_section, tls)},
 };
 static const struct schema listener_schema = {.name = "listener",
                                               .title = "in a listener",
                                               .prefix = "listeners[].",
                                               .keys = listener_keys,
-                                              .key_count = 1};
+                                              .key_count = 2};
 
 struct admin_section {
     const struct config_node *address;
@@ -71,6 +73,7 @@ void config_listeners_read(struct config_reader *reader, const struct config_nod
         }
         schema_read(reader, &listener_schema, node, &section);
         struct config_listener *listener = &listeners[count];
+        config_tls_read(reader, section.tls, &listener->tls);
         if (section.address != NULL &&
             address_read(reader, "listeners[].address", section.address, &listener->address)) {
             listener->place = section.address->place;
@@ -104,21 +107,29 @@ static bool is_token(struct span token) {
     return is_valid;
 }
 
-static void token_read(struct config_reader *reader, const struct config_node *node,
-                       struct span *token) {
+bool config_file_load(struct config_reader *reader, const char *name,
+                      const struct config_node *node, struct span *bytes) {
     char path[CONFIG_TEXT_BYTES_MAX + 1];
     if (node->text.length == 0 || span_find(node->text, 0) >= 0) {
-        config_error(reader, node->place, "`admin.token_file` names no file; write its path");
-        return;
+        config_error(reader, node->place, "`%s` names no file; write its path", name);
+        return false;
     }
     memcpy(path, node->text.data, node->text.length);
     path[node->text.length] = 0;
-    struct span bytes = span_empty();
-    int status = reader->source->load(reader->source->context, path, &bytes);
+    *bytes = span_empty();
+    int status = reader->source->load(reader->source->context, path, bytes);
     if (status < 0) {
         config_error(reader, node->place,
-                     "`admin.token_file` %s cannot be read: %s; create it, or correct the path",
+                     "`%s` %s cannot be read: %s; create it, or correct the path", name,
                      config_quote(node->text).text, strerror(-status));
+    }
+    return status >= 0;
+}
+
+static void token_read(struct config_reader *reader, const struct config_node *node,
+                       struct span *token) {
+    struct span bytes;
+    if (!config_file_load(reader, "admin.token_file", node, &bytes)) {
         return;
     }
     bytes = trim(bytes);

@@ -51,6 +51,12 @@ void config_compression_read(struct config_reader *reader, const struct config_n
 // Each fills its part of *config; errors are added.
 void config_listeners_read(struct config_reader *reader, const struct config_node *list,
                            struct config *config);
+// The contents of the file that the node names, lent until the next call. False: an error was
+// added.
+bool config_file_load(struct config_reader *reader, const char *name,
+                      const struct config_node *node, struct span *bytes);
+void config_tls_read(struct config_reader *reader, const struct config_node *map,
+                     struct config_tls *tls);
 void config_admin_read(struct config_reader *reader, const struct config_node *map,
                        struct config *config);
 void config_trusted_read(struct config_reader *reader, const struct config_node *list,

@@ -106,6 +106,7 @@ static bool clients_open(struct process *process) {
     process->clients.links = (link_id *)(void *)links.data;
     process->clients.addresses = (struct address *)(void *)addresses.data;
     process->clients.bits = bits.data;
+    process->clients.log = process->log;
     process->clients.owner = (struct clients_owner){.context = process,
                                                     .on_open = on_open,
                                                     .on_ask = on_ask,
@@ -171,6 +172,7 @@ int control_open(struct process *process) {
         (void)fprintf(stderr, "holdfast: no memory for the admin API\n");
         return -1;
     }
+    site_tls_tell(process, process->site);
     return listener_open(process);
 }
 

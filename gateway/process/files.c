@@ -101,5 +101,11 @@ const struct config *files_config_open(const char *path, struct config_errors *e
     const struct config *config = config_open(&source, errors);
     free(loader.lent);
     free(text);
+    if (config != NULL) {
+        certificates_check(config, source.file, errors);
+    }
+    if (errors->count > 0) {
+        config_close(&config);
+    }
     return config;
 }

@@ -13,3 +13,6 @@ MUST_USE int file_read(const char *path, uint8_t **bytes, uint32_t *length);
 // A configuration from a file, or (path NULL) the built-in demo. NULL: errors holds at least one
 // line. -errno of the file itself is made such a line, too.
 const struct config *files_config_open(const char *path, struct config_errors *errors);
+// certificates.c: adds an error for each listener whose certificate or key cannot be used.
+void certificates_check(const struct config *config, const char *file,
+                        struct config_errors *errors);

@@ -92,7 +92,9 @@ static void *zeroed_map(uint64_t bytes) {
 }
 
 static int shared_open(struct process *process) {
-    if (entropy_fill(process->random, sizeof process->random) != 0) {
+    process->ticket_begin_ms = clock_now_ms();
+    if (entropy_fill(process->random, sizeof process->random) != 0 ||
+        entropy_fill(process->ticket_seed, sizeof process->ticket_seed) != 0) {
         (void)fprintf(stderr, "holdfast: no random bytes from the kernel\n");
         return -1;
     }
@@ -144,7 +146,9 @@ int process_worker_open(struct process_worker *self) {
                                      .log = self->log,
                                      .epoch_base = process->random[5] >> 1,
                                      .connection_max = connection_max(process),
-                                     .now_us = clock_now_ns() / 1000};
+                                     .now_us = clock_now_ns() / 1000,
+                                     .ticket_seed = process->ticket_seed,
+                                     .ticket_begin_ms = process->ticket_begin_ms};
     memcpy(options.random, process->random, sizeof options.random);
     return worker_open(self->worker, &options, &self->what);
 }
@@ -249,7 +253,7 @@ static void listeners_log(struct process *process) {
 int process_open(struct process *process) {
     process->log = log_make(process->config, "control");
     process->site_number = 1;
-    process->site = site_open(process->config, process->site_number);
+    process->site = site_open(process, process->config, process->site_number, NULL);
     if (process->log == NULL || process->site == NULL) {
         (void)fprintf(stderr, "holdfast: no memory\n");
         return -1;
@@ -282,7 +286,9 @@ int process_launch(struct process *process) {
             return -1;
         }
     }
-    if (workers_wait(process) != 0) {
+    int waited = workers_wait(process);
+    explicit_bzero(process->ticket_seed, sizeof process->ticket_seed);
+    if (waited != 0) {
         return -1;
     }
     listeners_log(process);

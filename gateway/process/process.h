@@ -59,6 +59,10 @@ struct process {
     struct bus_shared *bus_shared;
     struct admission *admission;
     uint64_t random[8];
+    uint8_t ticket_seed[TLS_TICKET_SEED_BYTES]; // wiped when every worker has begun
+    uint64_t ticket_begin_ms;
+    struct span listeners[LISTENERS_MAX]; // the addresses that were opened; owned
+    uint32_t listener_count;
     enum process_state state;
     uint64_t state_due_ms; // DRAINING: when what is left is cut
     uint32_t terminate_count;
@@ -106,8 +110,16 @@ int control_open(struct process *process);
 int control_turn(struct process *process); // 0, or -errno when its ring is gone
 void control_loop(struct process *process);
 void control_close(struct process *process);
+// certificates.c: the contexts of a site's listeners. False: no memory.
+bool site_tls_open(struct process *process, struct site *site, const struct site *former);
+void site_tls_close(struct site *site);
+// Tells the admin when they end.
+void site_tls_tell(struct process *process, const struct site *site);
 // reload.c
-struct site *site_open(const struct config *config, uint32_t number);
+// `former` is the site in use, or NULL: its certificates stay where the new configuration has none
+// for a listener that is open.
+struct site *site_open(struct process *process, const struct config *config, uint32_t number,
+                       const struct site *former);
 void site_close(struct site **site);
 void process_reload(struct process *process, uint32_t request);
 void process_on_site_answer(struct process *process, const struct mail *mail);

@@ -12,7 +12,8 @@
 
 enum { RELOAD_SENTENCE_BYTES = 160 }; // what config_diff.c says of one part, on average
 
-struct site *site_open(const struct config *config, uint32_t number) {
+struct site *site_open(struct process *process, const struct config *config, uint32_t number,
+                       const struct site *former) {
     struct site *site = calloc(1, sizeof *site);
     if (site == NULL) {
         return NULL;
@@ -21,7 +22,8 @@ struct site *site_open(const struct config *config, uint32_t number) {
     site->number = number;
     site->routes = route_table_open(config);
     site->route_open = calloc(config->route_count + 1, sizeof site->route_open[0]);
-    if (site->routes == NULL || site->route_open == NULL) {
+    bool has_tls = site_tls_open(process, site, former);
+    if (site->routes == NULL || site->route_open == NULL || !has_tls) {
         site_close(&site);
         return NULL;
     }
@@ -35,6 +37,7 @@ void site_close(struct site **site) {
     if ((*site)->routes != NULL) {
         route_table_close(&(*site)->routes);
     }
+    site_tls_close(*site);
     free((void *)(*site)->route_open);
     free(*site);
     *site = NULL;
@@ -110,7 +113,7 @@ static bool reload_begin(struct process *process, uint32_t request) {
         return false;
     }
     free(errors);
-    struct site *site = site_open(config, process->site_number + 1);
+    struct site *site = site_open(process, config, process->site_number + 1, process->site);
     if (site == NULL) {
         config_close(&config);
         reload_answer(process, request, false, "out of memory");
@@ -149,6 +152,7 @@ static void limits_apply(struct process *process, const struct config *config) {
     log_level_set(process->log, (enum log_level)config->log.level);
     if (process->admin != NULL) {
         admin_config_set(process->admin, config);
+        site_tls_tell(process, process->reload.site);
     }
 }
 

@@ -7,11 +7,15 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+struct tls_context;
+
 struct site {
     const struct config *config;
     struct route_table *routes;
-    uint32_t number;              // 1 for the first, counting reloads
-    _Atomic uint32_t *route_open; // connections per route, all workers (admission)
+    struct tls_context *tls[LISTENERS_MAX]; // by listener, in the order they were opened; NULL:
+                                            // plain
+    uint32_t number;                        // 1 for the first, counting reloads
+    _Atomic uint32_t *route_open;           // connections per route, all workers (admission)
     _Atomic uint32_t
         worker_holds; // workers that still have connections of it or use it for new ones
 };

@@ -251,6 +251,10 @@ static bool is_trusted(const struct stream *stream, const struct address *addres
     return false;
 }
 
+bool stream_is_doomed(const struct stream *stream, uint32_t index) {
+    return (stream->notes[index] & STREAM_NOTE_DOOM) != 0;
+}
+
 bool stream_on_open(struct stream *stream, uint32_t index) {
     const struct address *address = &stream->addresses[index];
     bool is_exempt = is_trusted(stream, address);

@@ -98,6 +98,8 @@ enum stream_note {
 bool stream_site_set(struct stream *stream, struct site *site);
 
 bool stream_on_open(struct stream *stream, uint32_t index);
+// Whether it was let in only to be told that there is no room.
+bool stream_is_doomed(const struct stream *stream, uint32_t index);
 void stream_on_ask(struct stream *stream, uint32_t index, const struct conn_event *event);
 void stream_on_sent(struct stream *stream, uint32_t index);
 void stream_on_gone(struct stream *stream, uint32_t index);

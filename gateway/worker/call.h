@@ -87,7 +87,8 @@ struct call_metrics {
     uint64_t enters, submission_full, completion_overflows, starved;
     // user memory by owner, bytes of pages touched
     uint64_t memory_tables, memory_inputs, memory_entries, memory_hub, memory_arena_touched,
-        memory_arena_used, memory_rings;
+        memory_arena_used, memory_rings, memory_tls, memory_tls_library;
+    uint64_t tls_shaking; // handshakes in progress
     uint64_t uptime_ms;
     uint8_t is_accepting, is_draining;
 };

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+enum { COMPLAIN_MS = 1000 };
+
 bool clients_is_live(const struct clients *clients, uint32_t index, uint32_t generation) {
     if (index == 0 || index > clients->index_peak) {
         return false;
@@ -13,8 +15,15 @@ bool clients_is_live(const struct clients *clients, uint32_t index, uint32_t gen
     return conn->state != CONN_FREE && conn->generation == generation;
 }
 
-// Feeds until the bytes are used up or an answer is awaited; then the rest is held.
-static void feed(struct clients *clients, uint32_t index, struct span_mut bytes) {
+bool clients_may_complain(struct clients *clients) {
+    bool may = clients->conns.now_ms - clients->complained_ms >= COMPLAIN_MS;
+    if (may) {
+        clients->complained_ms = clients->conns.now_ms;
+    }
+    return may;
+}
+
+void clients_feed(struct clients *clients, uint32_t index, struct span_mut bytes) {
     struct conns *conns = &clients->conns;
     // Bounded: every pass consumes bytes, or is the one that completes an empty body.
     while (bytes.length > 0 || conn_wants_feed(conns, index)) {
@@ -38,7 +47,7 @@ static void feed_held(struct clients *clients, uint32_t index) {
     uint32_t block;
     struct span_mut held = conn_held_take(conns, index, &block);
     if (held.length > 0 || conn_wants_feed(conns, index)) {
-        feed(clients, index, held);
+        clients_feed(clients, index, held);
     }
     if (block != 0) {
         arena_give(conns->arena, block);
@@ -86,8 +95,28 @@ static bool receive_burst(struct clients *clients, uint32_t index) {
     return true;
 }
 
+static bool is_tls(const struct clients *clients, uint32_t index) {
+    return (clients->bits[index] & CLIENTS_TLS) != 0;
+}
+
+static void receive_tls(struct clients *clients, uint32_t index) {
+    if (!secure_may_read(clients, index)) {
+        return;
+    }
+    struct span_mut target = secure_target(clients, index);
+    bool may_burst = target.length == 0 && !secure_is_shaking(clients, index);
+    if (may_burst && receive_burst(clients, index)) {
+        return;
+    }
+    link_receive(&clients->link, clients->links[index], target);
+}
+
 static void receive(struct clients *clients, uint32_t index) {
     struct conns *conns = &clients->conns;
+    if (is_tls(clients, index)) {
+        receive_tls(clients, index);
+        return;
+    }
     if (!conn_may_read(conns, index)) {
         return;
     }
@@ -137,11 +166,18 @@ static void on_accepted(struct clients *clients, const struct link_event *event)
         conn_kill(conns, index, FAULT_connection_limit);
         return;
     }
+    if (secures_has(clients->secures, event->listener)) {
+        secure_open(clients, index);
+    }
     receive(clients, index);
 }
 
 static void on_sent(struct clients *clients, const struct link_event *event) {
     struct conns *conns = &clients->conns;
+    if (is_tls(clients, event->owner)) {
+        secure_on_sent(clients, event);
+        return;
+    }
     conn_sent(conns, event->owner, event->bytes);
     if (event->error != 0 && event->error != -ECANCELED) {
         bool is_reset = event->error == -EPIPE || event->error == -ECONNRESET;
@@ -153,6 +189,11 @@ static void on_sent(struct clients *clients, const struct link_event *event) {
 
 static void on_target(struct clients *clients, const struct link_event *event) {
     counter_add(clients->conns.counters, COUNTER_bytes_in, event->bytes);
+    if (is_tls(clients, event->owner)) {
+        secure_on_target(clients, event->owner, event->bytes);
+        receive(clients, event->owner);
+        return;
+    }
     struct conn_event ask = conn_feed_target(&clients->conns, event->owner, event->bytes);
     if (ask.kind != CONN_EVENT_NONE) {
         clients->owner.on_ask(clients->owner.context, event->owner, &ask);
@@ -164,13 +205,16 @@ static void take_bytes(struct clients *clients, uint32_t index, struct span_mut 
     struct conns *conns = &clients->conns;
     counter_add(conns->counters, COUNTER_bytes_in, received.length);
     burst_note(clients, index, received.length);
-    struct span_mut plain = stage_receive(STAGE_PLAIN, received);
+    if (is_tls(clients, index)) {
+        secure_on_bytes(clients, index, received);
+        return;
+    }
     bool holds = !conn_may_read(conns, index) && conn_may_feed(conns, index);
     if (holds) { // bytes that came before these are still waiting
-        conn_hold(conns, index, plain);
+        conn_hold(conns, index, received);
         feed_held(clients, index);
     } else {
-        feed(clients, index, plain);
+        clients_feed(clients, index, received);
     }
 }
 
@@ -226,6 +270,9 @@ void clients_on_event(struct clients *clients, const struct link_event *event) {
         return;
     case LINK_EVENT_CLOSED:
         clients->owner.on_gone(clients->owner.context, event->owner);
+        if (is_tls(clients, event->owner)) {
+            secure_release(clients, event->owner);
+        }
         conn_release(conns, event->owner);
         return;
     default: // doorbells and writes are the thread's own; lent memory was given back above
@@ -237,14 +284,22 @@ static void pump_one(struct clients *clients, uint32_t index) {
     struct conns *conns = &clients->conns;
     link_id id = clients->links[index];
     if (conn_at(conns, index)->state == CONN_ENDED) {
+        if (is_tls(clients, index)) {
+            secure_say_end(clients, index);
+        }
         link_close(&clients->link, id);
         return;
     }
     feed_held(clients, index);
+    if (is_tls(clients, index)) {
+        secure_send(clients, index);
+        receive(clients, index);
+        return;
+    }
     struct span pieces[SEND_PIECES_MAX];
     uint32_t count = conn_gather(conns, index, pieces);
     if (count > 0) {
-        link_send(&clients->link, id, pieces, stage_send(STAGE_PLAIN, pieces, count));
+        link_send(&clients->link, id, pieces, count);
         clients->pieces_sent++;
     }
     receive(clients, index);

@@ -6,7 +6,7 @@
 #include "core/base/address.h"
 #include "core/conn/conn.h"
 #include "gateway/link/link.h"
-#include "gateway/stage/stage.h"
+#include "gateway/worker/secure.h"
 
 #include <stdbool.h>
 
@@ -32,12 +32,16 @@ enum {
 enum clients_bit {
     CLIENTS_BURSTS = 1 << 0, // its last receive filled a buffer
     CLIENTS_WAITS = 1 << 1,  // it is among those that wait for lent memory
+    CLIENTS_TLS = 1 << 2,    // secure.h stands between its socket and its connection
 };
 
 struct clients {
     struct link link;
     struct conns conns;
     struct clients_owner owner;
+    struct secures *secures; // NULL: no listener has a certificate
+    struct log *log;
+    uint64_t complained_ms;            // when a client's bytes were last written about
     uint32_t *links;                   // link_id by connection index
     struct address *addresses;         // by connection index
     uint8_t *bits;                     // by connection index: enum clients_bit
@@ -56,5 +60,9 @@ void clients_on_event(struct clients *clients, const struct link_event *event);
 void clients_pump(struct clients *clients);
 // Expires timers, at most EXPIRIES_MAX.
 void clients_expire(struct clients *clients);
+// Feeds until the bytes are used up or an answer is awaited; then the rest is held.
+void clients_feed(struct clients *clients, uint32_t index, struct span_mut bytes);
+// Whether a line about a client's bytes may be logged: one a second, however many there are.
+bool clients_may_complain(struct clients *clients);
 // Whether that index and generation is a live connection.
 bool clients_is_live(const struct clients *clients, uint32_t index, uint32_t generation);

@@ -121,15 +121,21 @@ static void give_back(struct worker *worker, uint64_t now_ms) {
             (void)madvise(step.data, step.length, MADV_DONTNEED); // our own range: it cannot fail
         }
     }
-    if (arena_release_next(&worker->arena, &step)) {
-        (void)madvise(step.data, step.length, MADV_DONTNEED); // as above
+    struct arena *arenas[] = {&worker->arena, &worker->secures.memory};
+    uint32_t arena_count = worker->clients.secures == NULL ? 1 : 2;
+    for (uint32_t i = 0; i < arena_count; i++) {
+        if (arena_release_next(arenas[i], &step)) {
+            (void)madvise(step.data, step.length, MADV_DONTNEED); // as above
+        }
     }
     give_back_scratch(worker);
 }
 
 static uint32_t wait_choose(struct worker *worker, uint64_t now_ms) {
     // Receives that starve are no work: their turn comes with a completion.
-    if (hub_has_work(&worker->hub) || worker->drain_cursor != 0) {
+    bool has_handshakes =
+        worker->clients.secures != NULL && secures_are_busy(worker->clients.secures);
+    if (hub_has_work(&worker->hub) || worker->drain_cursor != 0 || has_handshakes) {
         return 0;
     }
     uint32_t wait_ms = wheel_wait_ms(&worker->clients.conns.wheel, now_ms);
@@ -155,6 +161,9 @@ int worker_turn(struct worker *worker, uint64_t now_us) {
     link_turn_begin(&worker->clients.link, now_ms);
     counter_add(&worker->counters, COUNTER_turns, 1);
 
+    if (worker->clients.secures != NULL) {
+        secure_turn(&worker->clients);
+    }
     worker->was_busy = take_completions(worker) > OTHER_WORK;
     take_mail(worker);
     expire(worker, now_ms, before_ms);

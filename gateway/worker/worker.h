@@ -19,6 +19,8 @@ struct worker_options {
     uint64_t epoch_base;     // the same in all workers would do; differs between processes
     uint32_t connection_max; // of this worker
     uint64_t now_us;
+    const uint8_t *ticket_seed; // TLS_TICKET_SEED_BYTES, the same for all workers; not kept
+    uint64_t ticket_begin_ms;
 };
 
 // Memory that is reserved once and touched as it is used.
@@ -43,6 +45,7 @@ struct worker {
     struct histogram round_trip_ns;
     struct histogram turn_ns;
     struct log *log;
+    struct secures secures;
     struct worker_reserve reserve;
     uint64_t worker_queue_bytes;
     uint64_t kernel_bytes;

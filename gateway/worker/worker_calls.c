@@ -37,6 +37,7 @@ static void on_site(struct worker *worker, const struct bus_event *call) {
     bool is_set = stream_site_set(&worker->stream, site);
     if (is_set) {
         worker->worker_queue_bytes = site->config->worker_queue_bytes;
+        worker->secures.contexts = site->tls;
     } else { // it was counted as one that will use it
         atomic_fetch_sub_explicit(&site->worker_holds, 1, memory_order_release);
     }
@@ -87,6 +88,12 @@ static void metrics_memory(const struct worker *worker, struct call_metrics *met
     metrics->memory_arena_touched = worker->arena.touched_bytes;
     metrics->memory_arena_used = worker->arena.used_bytes;
     metrics->memory_rings = io_ring_bytes(worker->io);
+    const struct secures *secures = worker->clients.secures;
+    if (secures != NULL) {
+        metrics->memory_tls = secures_touched_bytes(secures, peak);
+        metrics->memory_tls_library = secures->memory.touched_bytes;
+        metrics->tls_shaking = secures->shake_count;
+    }
 }
 
 // Walks the connection table: a line per connection, 64 bytes each, so about a millisecond per

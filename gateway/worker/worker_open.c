@@ -31,6 +31,7 @@ struct layout {
     struct conns_memory conns;
     struct memory links, addresses, bits, sessions, notes, paused, settings, rules;
     struct memory slots;
+    struct secures_options secures;
     struct memory channel_space, channel_book, subscription_space, subscription_book, message_space,
         message_book;
     struct memory home_space, home_book, hub_buckets, home_buckets;
@@ -94,6 +95,13 @@ static void layout_make(struct layout *layout, struct worker_reserve *reserve,
     reserve->used = 0;
     layout_conns(layout, reserve, worker->worker_queue_bytes, connection_max);
     layout_hub(layout, reserve, connection_max);
+    struct secures_options *secures = &layout->secures;
+    secures->connection_max = connection_max;
+    secures_memory_size(secures);
+    secures->table = part(reserve, secures->table.length);
+    secures->shakes = part(reserve, secures->shakes.length);
+    secures->space = part(reserve, secures->space.length);
+    secures->book = part(reserve, secures->book.length);
     layout->slots = part(reserve, link_slots_bytes(RINGS_MAX, io_ring_slots(worker->io)));
     uint64_t arena = worker->worker_queue_bytes + ARENA_SPARE_BYTES;
     layout->arena_bytes = arena;
@@ -175,9 +183,11 @@ static void deflate_close(struct ws_deflate *deflate) {
 }
 
 static bool on_open(void *context, uint32_t index, uint32_t listener) {
-    (void)listener; // all listeners of a worker serve the same routes
     struct worker *worker = context;
-    return stream_on_open(&worker->stream, index);
+    bool is_welcome = stream_on_open(&worker->stream, index);
+    // Who would be refused is not worth a handshake.
+    return is_welcome && !(secures_has(worker->clients.secures, listener) &&
+                           stream_is_doomed(&worker->stream, index));
 }
 
 static void on_ask(void *context, uint32_t index, const struct conn_event *event) {
@@ -190,8 +200,21 @@ static void on_sent(void *context, uint32_t index) {
     stream_on_sent(&worker->stream, index);
 }
 
+// Of a client that takes the port for a TLS one its operator should hear: it was answered 400,
+// which it cannot read.
+static void tls_note(struct worker *worker, uint32_t index) {
+    char address[ADDRESS_TEXT_BYTES];
+    address_format(&worker->clients.addresses[index], true, address);
+    log_event(worker->log, LOG_LEVEL_INFO, "tls_on_plain_port", log_text("address", address),
+              log_text("text", "give the listener a `tls`, or connect by http:// or ws://"));
+}
+
 static void on_gone(void *context, uint32_t index) {
     struct worker *worker = context;
+    bool is_tls = conn_at(&worker->clients.conns, index)->fault == FAULT_tls_on_plain_port;
+    if (is_tls && clients_may_complain(&worker->clients)) {
+        tls_note(worker, index);
+    }
     stream_on_gone(&worker->stream, index);
 }
 
@@ -217,6 +240,24 @@ static int stream_open(struct worker *worker, const struct layout *layout,
                                                    .on_sent = on_sent,
                                                    .on_gone = on_gone};
     return stream_site_set(&worker->stream, options->site) ? 0 : -ENOSPC;
+}
+
+// Nothing of TLS is touched where no listener has it.
+static void secures_open(struct worker *worker, struct layout *layout,
+                         const struct worker_options *options) {
+    const struct config *config = options->site->config;
+    bool is_wanted = false;
+    for (uint32_t i = 0; i < config->listener_count; i++) {
+        is_wanted = is_wanted || config->listeners[i].tls.is_present;
+    }
+    if (!is_wanted) {
+        return;
+    }
+    layout->secures.ticket_seed = options->ticket_seed;
+    layout->secures.ticket_begin_ms = options->ticket_begin_ms;
+    secures_init(&worker->secures, &layout->secures);
+    worker->secures.contexts = options->site->tls;
+    worker->clients.secures = &worker->secures;
 }
 
 static int io_begin(struct worker *worker, const struct config *config) {
@@ -305,6 +346,8 @@ int worker_open(struct worker *worker, const struct worker_options *options, con
                                                             .slots = layout.slots,
                                                             .counters = &worker->counters,
                                                             .trace = &worker->trace});
+    worker->clients.log = options->log;
+    secures_open(worker, &layout, options);
     *what = "settings";
     error = stream_open(worker, &layout, options);
     return error != 0 ? error : listeners_open(worker, config, what);
@@ -316,6 +359,10 @@ void worker_close(struct worker *worker) {
         worker->io = NULL;
     }
     deflate_close(&worker->deflate);
+    if (worker->clients.secures != NULL) {
+        secures_fini(&worker->secures);
+        worker->clients.secures = NULL;
+    }
     if (worker->reserve.memory.data != NULL) {
         // The slack in front of the aligned start stays reserved until the process ends: it was
         // never touched.

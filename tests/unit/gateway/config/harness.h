@@ -22,6 +22,10 @@ static inline int world_load(void *context, const char *path, struct span *bytes
         *bytes = span_text("\n secret-token\r\n");
         return 0;
     }
+    if (strcmp(path, "fullchain.pem") == 0 || strcmp(path, "key.pem") == 0) {
+        *bytes = span_text(path[0] == 'f' ? "a chain" : "a key"); // not judged by this room
+        return 0;
+    }
     if (strcmp(path, "empty.token") == 0) {
         *bytes = span_text(" \n");
         return 0;

@@ -48,7 +48,6 @@ static const char block[] =
 
 Test(config_block, is_refused_for_its_missing_parts_alone) {
     world_refuses_span(span_text(block),
-                       "f.yaml:4:5: `tls` is not built yet in this version; remove it\n"
                        "f.yaml:5:5: `proxy_protocol` is not built yet in this version; remove it\n"
                        "f.yaml:14:1: `auth` is not built yet in this version; remove it\n"
                        "f.yaml:17:1: `upstreams` is not built yet in this version; remove it\n"

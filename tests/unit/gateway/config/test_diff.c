@@ -147,3 +147,16 @@ Test(config_diff, each_property_of_a_route) {
     }
     cr_assert(changes_between(CHANNELS(""), CHANNELS("")).count == 0);
 }
+
+#define TLS_LISTENER(more)                                                                         \
+    "listeners: [{address: 127.0.0.1:8080, tls: {certificate: fullchain.pem, key: key.pem" more    \
+    "}}]\n" ROUTE
+Test(config_diff, tls) {
+    struct config_changes changes = changes_between(BASE, TLS_LISTENER(""));
+    cr_assert(changes.count == 1 && changes.items[0].part == CONFIG_CHANGE_TLS_PRESENCE);
+    cr_assert(changes.items[0].needs_restart);
+    changes = changes_between(TLS_LISTENER(""), TLS_LISTENER(", minimum_version: 1.3"));
+    cr_assert(changes.count == 1 && changes.items[0].part == CONFIG_CHANGE_TLS);
+    cr_assert(!changes.items[0].needs_restart);
+    cr_assert(changes_between(TLS_LISTENER(""), TLS_LISTENER("")).count == 0);
+}

@@ -427,11 +427,30 @@ Test(config_refusals, parts_that_are_not_built) {
          "f.yaml:5:1: `backplane` is not built yet in this version; remove it\n"
          "f.yaml:6:15: `compression.takeover` other than `off` is not built yet in this version; "
          "remove it\n"},
-        {"listeners: [{address: 1.2.3.4:5, tls: {}, proxy_protocol: {}}]\n" ROUTE,
-         "f.yaml:1:34: `tls` is not built yet in this version; remove it\n"
-         "f.yaml:1:43: `proxy_protocol` is not built yet in this version; remove it\n"},
+        {"listeners: [{address: 1.2.3.4:5, proxy_protocol: {}}]\n" ROUTE,
+         "f.yaml:1:34: `proxy_protocol` is not built yet in this version; remove it\n"},
         {BASE "upstreams: *x\n", "f.yaml:3:12: aliases are not part of this dialect; write the "
                                  "value out instead of `*x`\n"},
+    };
+    world_refuses(rows, COUNT_OF(rows));
+}
+
+#define TLS(map) "listeners: [{address: 1.2.3.4:5, tls: " map "}]\n" ROUTE
+Test(config_refusals, tls) {
+    const struct refusal rows[] = {
+        {TLS("{}"), "f.yaml:1:39: `tls.certificate` is missing; add it\n"
+                    "f.yaml:1:39: `tls.key` is missing; add it\n"},
+        {TLS("yes"), "f.yaml:1:39: `listeners[].tls` is a single value, not a map; write a map "
+                     "such as {key: value}\n"},
+        {TLS("{certificate: fullchain.pem, key: no.pem}"),
+         "f.yaml:1:73: `tls.key` `no.pem` cannot be read: No such file or directory; create it, or "
+         "correct the path\n"},
+        {TLS("{certificate: fullchain.pem, key: key.pem, record_layer: library}"),
+         "f.yaml:1:96: `tls.record_layer` is `library`, which is none of its words; write "
+         "compact\n"},
+        {TLS("{certificate: fullchain.pem, key: key.pem, minimum_version: 1.1}"),
+         "f.yaml:1:99: `tls.minimum_version` is `1.1`, which is none of its words; write 1.2 or "
+         "1.3\n"},
     };
     world_refuses(rows, COUNT_OF(rows));
 }

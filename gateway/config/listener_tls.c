@@ -1,0 +1,115 @@
+// `tls` of a listener: files are read here, what is in them is judged by who opens them.
+#include "gateway/config/sections.h"
+
+#include <stddef.h>
+
+struct tls_section {
+    const struct config_node *certificate;
+    const struct config_node *key;
+    const struct config_node *certificates;
+    uint8_t record_layer;
+    uint8_t minimum_version;
+};
+
+static const char *const layer_names[] = {"compact", NULL};
+static const char *const version_names[] = {[CONFIG_TLS_12] = "1.2", [CONFIG_TLS_13] = "1.3", NULL};
+
+static const struct schema_key tls_keys[] = {
+    {.name = "certificate",
+     .type = SCHEMA_SCALAR,
+     .offset = offsetof(struct tls_section, certificate),
+     .is_required = true},
+    {.name = "key",
+     .type = SCHEMA_SCALAR,
+     .offset = offsetof(struct tls_section, key),
+     .is_required = true},
+    {.name = "certificates",
+     .type = SCHEMA_LIST,
+     .offset = offsetof(struct tls_section, certificates)},
+    {.name = "record_layer",
+     .type = SCHEMA_NAME,
+     .offset = offsetof(struct tls_section, record_layer),
+     .names = layer_names},
+    {.name = "minimum_version",
+     .type = SCHEMA_NAME,
+     .offset = offsetof(struct tls_section, minimum_version),
+     .names = version_names},
+};
+static const struct schema tls_schema = {.name = "tls",
+                                         .title = "in a listener's `tls`",
+                                         .prefix = "tls.",
+                                         .keys = tls_keys,
+                                         .key_count = sizeof(tls_keys) / sizeof(tls_keys[0])};
+
+static void file_keep(struct config_reader *reader, const char *name,
+                      const struct config_node *node, struct span *bytes) {
+    struct span lent;
+    if (node == NULL || !config_file_load(reader, name, node, &lent)) {
+        return;
+    }
+    uint8_t *copy = config_keep(reader, (uint64_t)lent.length + 1);
+    if (copy != NULL) {
+        memcpy(copy, lent.data, lent.length);
+        *bytes = span_make(copy, lent.length);
+    }
+}
+
+static const struct schema_key certificate_keys[] = {
+    {.name = "certificate",
+     .type = SCHEMA_SCALAR,
+     .offset = offsetof(struct tls_section, certificate),
+     .is_required = true},
+    {.name = "key",
+     .type = SCHEMA_SCALAR,
+     .offset = offsetof(struct tls_section, key),
+     .is_required = true},
+};
+static const struct schema certificate_schema = {.name = "certificate",
+                                                 .title = "in `tls.certificates`",
+                                                 .prefix = "tls.certificates[].",
+                                                 .keys = certificate_keys,
+                                                 .key_count = 2};
+
+static struct config_certificate certificate_keep(struct config_reader *reader,
+                                                  const struct tls_section *section,
+                                                  struct config_place place) {
+    struct config_certificate kept = {.place = place};
+    file_keep(reader, "tls.certificate", section->certificate, &kept.certificate);
+    file_keep(reader, "tls.key", section->key, &kept.key);
+    return kept;
+}
+
+static void certificates_read(struct config_reader *reader, const struct config_node *list,
+                              struct config_tls *tls) {
+    if (list == NULL ||
+        !schema_is_short(reader, "tls.certificates", list, TLS_CERTIFICATES_MAX - 1)) {
+        return;
+    }
+    struct config_certificate *more =
+        config_keep(reader, sizeof(struct config_certificate) * list->child_count + 1);
+    if (more == NULL) {
+        return;
+    }
+    for (const struct config_node *node = list->child; node != NULL; node = node->next) {
+        struct tls_section section = {.certificate = NULL};
+        if (schema_is_kind(reader, "tls.certificates[]", node, CONFIG_NODE_MAP)) {
+            schema_read(reader, &certificate_schema, node, &section);
+            more[tls->more_count++] = certificate_keep(reader, &section, node->place);
+        }
+    }
+    tls->more = more;
+}
+
+void config_tls_read(struct config_reader *reader, const struct config_node *map,
+                     struct config_tls *tls) {
+    if (map == NULL) {
+        return;
+    }
+    struct tls_section section = {.minimum_version = CONFIG_TLS_12};
+    schema_read(reader, &tls_schema, map, &section);
+    tls->is_present = true;
+    tls->place = map->place;
+    tls->version_min = section.minimum_version;
+    tls->first = certificate_keep(reader, &section, map->place);
+    certificates_read(reader, section.certificates, tls);
+}

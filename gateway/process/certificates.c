@@ -1,0 +1,130 @@
+// Certificates: from the bytes of a configuration to what handshakes use, at start and at reload.
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/base/check.h"
+#include "gateway/process/files.h"
+#include "gateway/process/process.h"
+
+// `*place`: where the certificate that is wrong was written.
+static int context_open(struct tls_context **context, const struct config_tls *tls,
+                        const char **reason, struct config_place *place) {
+    bool is_newest = tls->version_min == CONFIG_TLS_13;
+    struct tls_context_options options = {.certificate = tls->first.certificate,
+                                          .key = tls->first.key,
+                                          .version_min =
+                                              is_newest ? TLS_VERSION_13 : TLS_VERSION_12};
+    *place = tls->place;
+    int error = tls_context_open(context, &options, reason);
+    for (uint32_t i = 0; error == 0 && i < tls->more_count; i++) {
+        *place = tls->more[i].place;
+        error = tls_context_add(*context, tls->more[i].certificate, tls->more[i].key, reason);
+    }
+    if (error != 0) {
+        tls_context_close(context);
+    }
+    return error;
+}
+
+static void error_add(struct config_errors *errors, const char *file, struct config_place place,
+                      const char *reason) {
+    if (errors->count == CONFIG_ERRORS_MAX) {
+        errors->is_cut = true;
+        return;
+    }
+    char *line = errors->lines[errors->count++];
+    (void)snprintf(line, CONFIG_ERROR_BYTES, "%s:%u:%u: `tls`: %s", file, place.line, place.column,
+                   reason); // cut is fine
+}
+
+void certificates_check(const struct config *config, const char *file,
+                        struct config_errors *errors) {
+    for (uint32_t i = 0; i < config->listener_count; i++) {
+        const struct config_tls *tls = &config->listeners[i].tls;
+        struct tls_context *context = NULL;
+        const char *reason = NULL;
+        struct config_place place = tls->place;
+        if (!tls->is_present) {
+            continue;
+        }
+        int error = tls_library_open();
+        if (error != 0) {
+            reason = "this wolfSSL cannot be used; build with another one";
+        } else {
+            error = context_open(&context, tls, &reason, &place);
+        }
+        if (error != 0) {
+            error_add(errors, file, place,
+                      reason == NULL ? "out of memory; give the process more" : reason);
+        }
+        tls_context_close(&context);
+    }
+}
+
+// What was opened is what a later site's certificates belong to: addresses need a restart.
+static bool listeners_note(struct process *process, const struct config *config) {
+    for (uint32_t i = 0; i < config->listener_count; i++) {
+        struct span text = config->listeners[i].address.text;
+        uint8_t *copy = malloc(text.length);
+        if (copy == NULL) {
+            return false;
+        }
+        memcpy(copy, text.data, text.length);
+        process->listeners[i] = span_make(copy, text.length);
+        process->listener_count = i + 1;
+    }
+    return true;
+}
+
+static const struct config_tls *tls_find(const struct config *config, struct span address) {
+    for (uint32_t i = 0; i < config->listener_count; i++) {
+        if (span_equal(config->listeners[i].address.text, address)) {
+            return config->listeners[i].tls.is_present ? &config->listeners[i].tls : NULL;
+        }
+    }
+    return NULL;
+}
+
+bool site_tls_open(struct process *process, struct site *site, const struct site *former) {
+    if (former == NULL && !listeners_note(process, site->config)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < process->listener_count; i++) {
+        const struct config_tls *tls = tls_find(site->config, process->listeners[i]);
+        bool was_plain = former != NULL && former->tls[i] == NULL;
+        if (was_plain) {
+            continue; // so it stays until a restart
+        }
+        if (tls == NULL) {
+            site->tls[i] = former == NULL ? NULL : tls_context_share(former->tls[i]);
+            continue;
+        }
+        const char *reason;
+        struct config_place place;
+        if (context_open(&site->tls[i], tls, &reason, &place) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void site_tls_close(struct site *site) {
+    for (uint32_t i = 0; i < LISTENERS_MAX; i++) {
+        tls_context_close(&site->tls[i]);
+    }
+}
+
+void site_tls_tell(struct process *process, const struct site *site) {
+    struct admin_expiry expiries[LISTENERS_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < process->listener_count; i++) {
+        if (site->tls[i] != NULL) {
+            expiries[count++] = (struct admin_expiry){
+                .listener = process->listeners[i],
+                .expiry_s = tls_context_expiry_s(site->tls[i]),
+            };
+        }
+    }
+    admin_expiries_set(process->admin, expiries, count);
+}

@@ -1,0 +1,481 @@
+"""TLS by clients that we did not write: OpenSSL's, Python's over it, and curl."""
+
+import functools
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+
+from harness.rows import row
+from harness.wire import Wrong, binary, close, request, text, upgrade
+from system.admin import eventually
+
+CONFIGURATION = """\
+listeners:
+  - {address: "127.0.0.1:{port}", tls: {certificate: chain.pem, key: key.pem}}
+admin: {address: "127.0.0.1:{admin}"}
+workers: 2
+drain: 1s
+routes:
+  - {path: /echo, echo: {}}
+  - {path: "/c/{room}", channels: {subscribe: ["c.{room}"], publish: "c.{room}"}}
+"""
+TLS = "issue 4"
+SUITES_13 = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
+SUITES_12 = ["AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305"]
+SIZES = [0, 1, 125, 126, 2048, 16384, 16385, 65536, 300_000, 1_000_000]
+
+
+GENERATING = threading.Lock()  # rows run side by side
+
+
+def certificate(kind="ec", name="gateway.test"):
+    with GENERATING:
+        return generated(kind, name)
+
+
+@functools.cache
+def generated(kind, name):
+    """(chain, key) as PEM; the same ones all through a run."""
+    how = {"ec": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["rsa:2048"]}[kind]
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            ["openssl", "req", "-x509", "-nodes", "-newkey", *how, "-days", "30"]
+            + ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
+            + ["-keyout", f"{folder}/key", "-out", f"{folder}/chain"],
+            check=True,
+            capture_output=True,
+        )
+        return tuple(open(f"{folder}/{part}", encoding="ascii").read() for part in ("chain", "key"))
+
+
+def files(kind="ec", name="gateway.test"):
+    chain, key = certificate(kind, name)
+    return {"chain.pem": chain, "key.pem": key}
+
+
+def start(t, configuration=CONFIGURATION, kind="ec"):
+    return t.start(configuration, files=files(kind))
+
+
+def context(most=None, ciphers=None, kind="ec", name="gateway.test"):
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.load_verify_locations(cadata=certificate(kind, name)[0])
+    made.set_alpn_protocols(["http/1.1"])
+    if most:
+        made.maximum_version = most
+    if ciphers:
+        made.set_ciphers(ciphers)
+    return made
+
+
+def secure(t, how=None, session=None, name="gateway.test"):
+    """A peer whose bytes are TLS, its certificate verified."""
+    peer = t.peer()
+    made = how or context(name=name)
+    peer.sock = made.wrap_socket(peer.sock, server_hostname=name, session=session)
+    return peer
+
+
+def opened(t, path="/echo", **how):
+    peer = secure(t, **how)
+    peer.send(upgrade(path))
+    peer.opened()
+    return peer
+
+
+def echoes(peer, sizes=SIZES):
+    for size in sizes:
+        payload = os.urandom(size)
+        peer.send(binary(payload))
+        peer.expect(2, payload)
+
+
+def s_client(gateway, arguments, script):
+    """What `openssl s_client` printed. The script: texts to type and seconds to wait."""
+    process = subprocess.Popen(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{gateway.port}", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        for part in script:
+            if isinstance(part, str):
+                process.stdin.write(part.encode())
+                process.stdin.flush()
+            else:
+                time.sleep(part)
+        return process.communicate(timeout=10)[0].decode(errors="replace")
+    except (BrokenPipeError, subprocess.TimeoutExpired):
+        process.kill()
+        return process.communicate()[0].decode(errors="replace")
+
+
+ASK = "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@row(TLS, "the three suites of TLS 1.3, new keys from the client, and asked of us", cases=SUITES_13)
+def newest(t, suite):
+    start(t)
+    script = [0.5, ASK, 0.3, "k\n", 0.3, ASK, 0.3, "K\n", 0.3, ASK, 0.3, "K\n", 0.3, ASK, 0.5]
+    said = s_client(t.gateway, ["-tls1_3", "-ciphersuites", suite], script)
+    if f"Cipher is {suite}" not in said or said.count("HTTP/1.1 404") != 4:
+        raise Wrong(f"{said.count('HTTP/1.1 404')} of 4 answers: {said[-600:]}")
+
+
+@row(
+    TLS,
+    "the suites of TLS 1.2, for both kinds of key: messages of every size",
+    cases=[f"ECDHE-{kind}-{suite}" for kind in ("ECDSA", "RSA") for suite in SUITES_12],
+)
+def older(t, suite):
+    kind = "ec" if "ECDSA" in suite else "rsa"
+    start(t, kind=kind)
+    peer = opened(t, how=context(ssl.TLSVersion.TLSv1_2, suite, kind))
+    if peer.sock.cipher()[0] != suite or peer.sock.selected_alpn_protocol() != "http/1.1":
+        raise Wrong(f"{peer.sock.cipher()} {peer.sock.selected_alpn_protocol()}")
+    echoes(peer)
+
+
+@row(TLS, "messages of every size, then both Closes, close_notify and the end of TCP")
+def messages(t):
+    start(t)
+    peer = opened(t)
+    echoes(peer)
+    peer.send(close(1000))
+    peer.expect_close(1000)
+    peer.expect_end()  # a missing close_notify would be an error of Python's ssl
+
+
+@row(TLS, "what is older than TLS 1.2 is refused", cases=["-tls1", "-tls1_1"])
+def old_versions(t, version):
+    start(t)
+    said = s_client(t.gateway, [version, "-cipher", "ALL:@SECLEVEL=0"], [0.5])
+    if "Cipher is (NONE)" not in said:
+        raise Wrong(said[-600:])
+
+
+@row(
+    TLS,
+    "suites without AEAD or without an ephemeral exchange are refused",
+    cases=["ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384", "AES128-GCM-SHA256", "DHE"],
+)
+def old_suites(t, suite):
+    start(t)
+    said = s_client(t.gateway, ["-tls1_2", "-cipher", f"{suite}:@SECLEVEL=0"], [0.5])
+    if "Cipher is (NONE)" not in said:
+        raise Wrong(said[-600:])
+
+
+@row(TLS, "there is no second handshake: renegotiation is refused and the connection ends")
+def renegotiation(t):
+    start(t)
+    said = s_client(t.gateway, ["-tls1_2"], [0.5, ASK, 0.3, "R\n", 1.0])
+    if "HTTP/1.1 404" not in said or "no renegotiation" not in said:
+        raise Wrong(said[-600:])
+    if t.gateway.metric("holdfast_faults_total", fault="tls_record_unexpected") != 1:
+        raise Wrong("not counted")
+
+
+VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
+@row(TLS, "a ticket resumes on every worker; after a restart it leads to a whole handshake",
+     cases=VERSIONS)
+def tickets(t, version):
+    start(t)
+    how = context(version)
+    first = opened(t, how=how)
+    echoes(first, [5])
+    session = first.sock.session
+    for _ in range(8):
+        again = opened(t, how=how, session=session)
+        echoes(again, [5])
+        if not again.sock.session_reused:
+            raise Wrong("not resumed")
+    if t.gateway.metric("holdfast_tls_resumptions_total") != 8:
+        raise Wrong("not counted")
+    t.gateway.stop()
+    t.gateway.start()
+    after = opened(t, how=how, session=session)
+    echoes(after, [5])
+    if after.sock.session_reused:
+        raise Wrong("resumed with the ticket of another process")
+
+
+@row(TLS, "curl verifies the certificate and gets the page")
+def curl(t):
+    gateway = start(t)
+    said = subprocess.run(
+        ["curl", "-sS", "--max-time", "10", "--cacert", str(gateway.folder / "chain.pem")]
+        + ["--resolve", f"gateway.test:{gateway.port}:127.0.0.1", "-o", "/dev/null"]
+        + ["-w", "%{http_code} %{ssl_verify_result}", f"https://gateway.test:{gateway.port}/nowhere"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if said.stdout != "404 0":
+        raise Wrong(said.stdout + said.stderr)
+
+
+@row(TLS, "a plain request on a TLS port is answered 400 with a hint, in the clear")
+def plain_on_tls(t):
+    start(t)
+    peer = t.peer()
+    peer.send(request("/"))
+    answer = peer.response()
+    if answer.status != 400 or b"https://" not in answer.body:
+        raise Wrong(f"{answer}")
+    peer.expect_end()
+
+
+@row(TLS, "TLS on a plain port ends at once, and the log says so")
+def tls_on_plain(t):
+    gateway = t.start(CONFIGURATION.replace(", tls: {certificate: chain.pem, key: key.pem}", ""))
+    try:
+        secure(t)
+        raise Wrong("a handshake on a plain port")
+    except ssl.SSLError:
+        pass
+    eventually(lambda: "tls_on_plain_port" in gateway.log(), "the line in the log")
+
+
+@row(TLS, "what is no handshake ends the connection, and nobody else's",
+     cases={"junk": b"\x16\x03\x01\x00\x05junk!", "huge": b"\x16\x03\x01\xff\xff" + b"x" * 300,
+            "binary": b"\x00\xff" * 50})
+def junk(t, data):
+    start(t)
+    other = opened(t)
+    peer = t.peer()
+    peer.send(data)
+    peer.rest()
+    echoes(other, [5, 1000])
+    if t.gateway.metric("holdfast_faults_total", fault="tls_handshake") != 1:
+        raise Wrong("not counted")
+
+
+class Wire:
+    """A TLS client whose records pass through our hands."""
+
+    def __init__(self, t, most=None):
+        self.peer = t.peer()
+        self.inward, self.outward = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context(most).wrap_bio(self.inward, self.outward, server_hostname="gateway.test")
+        while True:
+            try:
+                self.tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self.peer.sock.sendall(self.outward.read())
+                self.inward.write(self.peer.sock.recv(65536))
+        self.peer.sock.sendall(self.outward.read())
+
+    def sealed(self, data):
+        self.tls.write(data)
+        return self.outward.read()
+
+    def read(self):
+        while True:
+            try:
+                return self.tls.read(65536)
+            except ssl.SSLWantReadError:
+                received = self.peer.sock.recv(65536)
+                if not received:
+                    return b""
+                self.inward.write(received)
+
+
+def altered(record, at):
+    return record[:at] + bytes([record[at] ^ 1]) + record[at + 1 :]
+
+
+BAD_RECORDS = {
+    "tampered": lambda one, two: altered(one, len(one) - 1),
+    "type": lambda one, two: altered(one, 0),
+    "replayed": lambda one, two: one + one,
+    "reordered": lambda one, two: two + one,
+    "oversized": lambda one, two: b"\x17\x03\x03\x48\x01" + b"x" * 100,
+    "short": lambda one, two: b"\x17\x03\x03\x00\x05hello",
+}
+
+
+@row(TLS, "a record that is not the next one of this client ends the connection with an alert",
+     cases={f"{name} {version}": (name, version) for name in BAD_RECORDS for version in VERSIONS})
+def bad_records(t, name, version):
+    start(t)
+    wire = Wire(t, VERSIONS[version])
+    one, two = wire.sealed(ASK.encode()), wire.sealed(ASK.encode())
+    wire.peer.sock.sendall(BAD_RECORDS[name](one, two))
+    try:
+        while wire.read():
+            pass
+        raise Wrong("no alert")
+    except ssl.SSLError as error:
+        if "ALERT" not in str(error):
+            raise Wrong(f"{error}") from None
+    total = sum(t.gateway.metric("holdfast_faults_total", fault=fault)
+                for fault in ("tls_record_forged", "tls_record_length", "tls_record_unexpected"))
+    if total != 1:
+        raise Wrong(f"{total} counted")
+
+
+@row(TLS, "records in pieces of one byte, and many in one segment", cases=VERSIONS)
+def pieces(t, version):
+    start(t)
+    wire = Wire(t, version)
+    for byte in wire.sealed(upgrade("/echo")):
+        wire.peer.sock.sendall(bytes([byte]))
+    if b" 101 " not in wire.read():
+        raise Wrong("no upgrade")
+    sent = b"".join(wire.sealed(text(str(i))) for i in range(100))
+    wire.peer.sock.sendall(sent)
+    expected = b"".join(b"\x81" + bytes([len(str(i))]) + str(i).encode() for i in range(100))
+    got = b""
+    while len(got) < len(expected):
+        got += wire.read()
+    if got != expected:
+        raise Wrong(f"{got[:80]}")
+
+
+@row(TLS, "the end of TCP without close_notify is an end like any other")
+def truncation(t):
+    start(t)
+    wire = Wire(t)
+    wire.peer.sock.sendall(wire.sealed(upgrade("/echo")))
+    wire.read()
+    wire.peer.shut()
+    eventually(lambda: t.gateway.metric("holdfast_faults_total", fault="peer_vanished") == 1,
+               "the end is counted")
+
+
+@row(TLS, "who connects and does not shake hands is cut at the handshake deadline")
+def deadline(t):
+    start(t, CONFIGURATION + "limits: {handshake: 1s}\n")
+    silent, half = t.peer(), t.peer()
+    half.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+    started = time.monotonic()
+    silent.rest(5)
+    half.rest(5)
+    if not 0.8 < time.monotonic() - started < 4:
+        raise Wrong(f"cut after {time.monotonic() - started:.1f} s")
+
+
+@row(TLS, "handshakes that wait for their clients fill all places, and give way to one that does not",
+     tier="all")
+def crowd(t):
+    gateway = start(t, CONFIGURATION.replace("workers: 2", "workers: 1"))
+    hello = ssl.MemoryBIO()
+    client = context().wrap_bio(ssl.MemoryBIO(), hello, server_hostname="gateway.test")
+    try:
+        client.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    first = hello.read()
+    for _ in range(520):
+        t.peer().send(first)
+
+    def count(fault):
+        return gateway.metric("holdfast_faults_total", fault=fault)
+
+    eventually(lambda: count("tls_busy") + count("tls_evicted") >= 8, "all are taken", 20)
+    time.sleep(1.2)
+    before = count("tls_evicted")
+    echoes(opened(t), [5])
+    if count("tls_evicted") != before + 1:
+        raise Wrong("nobody gave way")
+
+
+@row(TLS, "a published message reaches every subscriber, in order")
+def fan_out(t):
+    start(t)
+    readers = [opened(t, "/c/x") for _ in range(20)]
+    writer = opened(t, "/c/x")
+    for i in range(50):
+        writer.send(text(f"{i} " + "x" * (i * 97)))
+    for reader in readers + [writer]:
+        for i in range(50):
+            reader.expect_text(f"{i} " + "x" * (i * 97))
+
+
+@row(TLS, "a reader that stops meets its policy, and what was sealed for it is given back")
+def slow_reader(t):
+    gateway = start(t, CONFIGURATION + "backpressure: {queue: 64KiB, kernel: 32KiB}\n")
+    slow = opened(t, "/c/y")
+    writer = opened(t, "/c/y")
+    for _ in range(200):
+        writer.send(binary(b"x" * 16000))
+        writer.expect(2, b"x" * 16000)
+    eventually(lambda: gateway.metric("holdfast_faults_total", fault="slow_reader") == 1, "closed")
+    slow.close()
+    writer.leave()
+    eventually(lambda: gateway.metric("holdfast_connections") == 0, "gone")
+
+
+@row(TLS, "a reload takes a new certificate for new connections; who is in stays in")
+def reload(t):
+    gateway = start(t)
+    old = opened(t)
+    for part, content in files(name="other.test").items():
+        (gateway.folder / part).write_text(content)
+    gateway.signal(signal.SIGHUP)
+    eventually(lambda: "reloaded" in gateway.log(), "the reload")
+    echoes(opened(t, name="other.test"), [5])
+    echoes(old, [5, 100_000])
+
+
+@row(TLS, "a certificate that is none, or another key's, is refused with its place; nothing changes",
+     cases=["chain.pem", "key.pem"])
+def reload_broken(t, part):
+    gateway = start(t)
+    other = {"chain.pem": "nonsense\n", "key.pem": certificate("rsa")[1]}[part]
+    (gateway.folder / part).write_text(other)
+    gateway.signal(signal.SIGHUP)
+    eventually(lambda: "reload_refused" in gateway.log(), "the refusal")
+    if not re.search(r"main.yaml:2:\d+: `tls`: the (certificate|key) ", gateway.log()):
+        raise Wrong(gateway.log()[-500:])
+    echoes(opened(t), [5])
+
+
+SEVERAL = CONFIGURATION.replace(
+    "key: key.pem}",
+    "key: key.pem, certificates: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: b.key}]}",
+)
+
+
+def several():
+    named = files()
+    for letter, name in (("a", "a.test"), ("b", "*.b.test")):
+        named[f"{letter}.pem"], named[f"{letter}.key"] = certificate("ec", name)
+    return named
+
+
+@row(TLS, "the certificate is the one for the name that the client gives, or the first",
+     cases={"a.test": ("a.test", "a.test"), "x.b.test": ("x.b.test", "*.b.test"),
+            "x.y.b.test": ("x.y.b.test", "gateway.test"), "c.test": ("c.test", "gateway.test"),
+            "none": (None, "gateway.test")})
+def server_names(t, asked, shown):
+    t.start(SEVERAL, files=several())
+    how = context(name=shown)
+    how.check_hostname = False
+    peer = t.peer()
+    peer.sock = how.wrap_socket(peer.sock, server_hostname=asked)
+    subject = dict(field[0] for field in peer.sock.getpeercert()["subject"])
+    if subject["commonName"] != shown:
+        raise Wrong(f"{subject}")
+    peer.send(upgrade())
+    peer.opened()
+    echoes(peer, [5])
+
+
+@row(TLS, "the metrics say when a listener's certificate ends")
+def expiry(t):
+    gateway = start(t)
+    ends = gateway.metric("holdfast_tls_certificate_expiry_seconds", listener=f"127.0.0.1:{gateway.port}")
+    if not 28 < (ends - time.time()) / 86400 < 31:
+        raise Wrong(f"{ends}")
