@@ -440,18 +440,6 @@ static void peer_receive(struct client *client, struct peer *peer, bool must_dra
     }
 }
 
-// True: the TLS handshake is over.
-static bool secure_step(struct client *client, struct peer *peer) {
-    const char *reason = "out of memory";
-    enum secure_result result =
-        peer->secure == NULL ? SECURE_FAILED : secure_shake(peer->secure, &reason);
-    if (result == SECURE_FAILED) {
-        client_fail(client, "TLS: %s", reason);
-        peer_end(client, peer);
-    }
-    return result == SECURE_DONE;
-}
-
 static void on_event(struct client *client, struct peer *peer, uint32_t events) {
     if (peer->fd < 0) {
         return;
@@ -475,7 +463,13 @@ static void on_event(struct client *client, struct peer *peer, uint32_t events) 
         }
     }
     if (peer->state == PEER_SECURING) {
-        if (!secure_step(client, peer)) {
+        const char *reason = NULL;
+        enum secure_result result = secure_shake(peer->secure, &reason);
+        if (result == SECURE_FAILED) {
+            client_fail(client, "TLS: %s", reason);
+            peer_end(client, peer);
+        }
+        if (result != SECURE_DONE) {
             return;
         }
         send_request(client, peer);

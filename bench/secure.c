@@ -57,6 +57,10 @@ void secure_close(void *secure) {
 }
 
 enum secure_result secure_shake(void *secure, const char **reason) {
+    if (secure == NULL) {
+        *reason = "out of memory";
+        return SECURE_FAILED;
+    }
     int result = wolfSSL_connect(secure);
     if (result == WOLFSSL_SUCCESS) {
         return SECURE_DONE;

@@ -16,7 +16,7 @@ void *secure_open(int fd);
 void secure_close(void *secure);
 
 enum secure_result { SECURE_DONE, SECURE_WAITS, SECURE_FAILED };
-// A step of the handshake; `*reason` says what failed.
+// A step of the handshake (NULL fails, too); `*reason` says what failed.
 enum secure_result secure_shake(void *secure, const char **reason);
 // As recv() and send() say it: errno EAGAIN to wait. What was refused is offered again, unchanged.
 ssize_t secure_receive(void *secure, uint8_t *bytes, size_t room);

@@ -118,7 +118,7 @@ enum {
     TLS_MEMORY_BYTES_MAX = 48 << 20, // of the library, per worker: for as many, and its own tables
     TLS_STEPS_TURN_MAX = 8,          // of handshakes, per turn: 0.2 to 2 ms each
     TLS_EVICT_MS = 1000,        // a handshake this old makes room for a new one when all are taken
-    TLS_CERTIFICATES_MAX = 64, // of one listener; each is some 20 KB
+    TLS_CERTIFICATES_MAX = 64,  // of one listener; each is some 20 KB
     TLS_OWN_WAIT_MS = 30000,    // for a send that the connection knows nothing of
     TLS_FLIGHT_BYTES = 8 << 10, // sent at once while shaking hands; a chain of certificates may be
                                 // longer
