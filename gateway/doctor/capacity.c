@@ -30,15 +30,6 @@ static uint64_t slots_asked(const struct config *config) {
     return config->engine.slots == 0 ? RING_SLOTS_MAX : least(config->engine.slots, RING_SLOTS_MAX);
 }
 
-uint64_t capacity_files_wanted(const struct config *config, uint32_t worker_count) {
-    // A sixteenth more, because the kernel deals connections to the workers by hash, and room for
-    // the rings' own descriptors.
-    uint64_t rings = (uint64_t)RINGS_MAX * worker_count;
-    uint64_t even = (config->admission.connections + rings - 1) / rings;
-    uint64_t wanted = even + even / 16 + rings + CAPACITY_PLAIN_FILES;
-    return wanted < 1024 ? 1024 : wanted; // what every system gives
-}
-
 static void tables_term(const struct machine *machine, const struct config *config,
                         struct capacity *capacity) {
     // Each ring is one descriptor of the process, and its table is as large as the process' limit.
@@ -47,8 +38,8 @@ static void tables_term(const struct machine *machine, const struct config *conf
     uint64_t room = machine->files_hard > plain ? machine->files_hard - plain : 0;
     rings = least(rings, room);
     capacity->ring_slots = least(slots_asked(config), machine->files_hard);
-    struct capacity_term *term =
-        term_add(capacity, "descriptor tables", rings * capacity->ring_slots);
+    capacity->tables = rings * capacity->ring_slots;
+    struct capacity_term *term = term_add(capacity, "descriptor tables", capacity->tables);
     (void)snprintf(term->how, sizeof term->how, "%llu rings of %llu descriptors",
                    (unsigned long long)rings, (unsigned long long)capacity->ring_slots); // it fits
 }
@@ -148,6 +139,7 @@ static void conntrack_term(const char *root, struct capacity *capacity) {
 
 static void pings_term(const struct machine *machine, const struct config *config,
                        struct capacity *capacity) {
+    capacity->pinged = UINT64_MAX;
     if (config->keepalive.ping_ms == 0) {
         return;
     }
@@ -155,8 +147,8 @@ static void pings_term(const struct machine *machine, const struct config *confi
                                 least(machine->cpu_quota_milli, (uint64_t)machine->cpus * 1000));
     // In a second, cpus_milli / 1000 CPUs have so many nanoseconds for pings.
     uint64_t ns = cpus_milli * 1000000 / 100 * CAPACITY_CPU_SHARE_PERCENT;
-    struct capacity_term *term = term_add(capacity, "keepalive CPU",
-                                          ns / CAPACITY_PING_NS * config->keepalive.ping_ms / 1000);
+    capacity->pinged = ns / CAPACITY_PING_NS * config->keepalive.ping_ms / 1000;
+    struct capacity_term *term = term_add(capacity, "keepalive CPU", capacity->pinged);
     (void)snprintf(term->how, sizeof term->how,
                    "%u %% of %llu.%llu CPUs, a ping every %llu s, %llu.%llu us each",
                    CAPACITY_CPU_SHARE_PERCENT, (unsigned long long)(cpus_milli / 1000),

@@ -38,6 +38,8 @@ struct capacity {
     uint32_t first;        // the least of them
     uint64_t connections;  // of it
     uint64_t busy;         // by memory, when clients in CAPACITY_BUSY_SHARE have full buffers
+    uint64_t tables;       // by descriptor tables
+    uint64_t pinged;       // by the CPU time of keepalive pings
     uint64_t held;         // by memory: of the machine, and of the control group
     uint64_t each_bytes;   // memory of one idle connection, kernel's and ours
     uint32_t worker_count; // threads that will serve
@@ -46,5 +48,3 @@ struct capacity {
 
 void capacity_compute(const char *root, const struct machine *machine, const struct config *config,
                       struct capacity *capacity);
-// The hard limit of descriptors that so many connections need, with a margin for uneven workers.
-uint64_t capacity_files_wanted(const struct config *config, uint32_t worker_count);

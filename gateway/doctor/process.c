@@ -1,4 +1,5 @@
 // What a process may do: io_uring, descriptors, memory, CPUs.
+#include "gateway/process/process.h"
 #include "gateway/doctor/checks.h"
 #include "gateway/doctor/tree.h"
 #include "gateway/io/io.h"
@@ -66,8 +67,7 @@ static enum verdict look_peer_name(const struct examination *examination, struct
 
 static enum verdict look_files(const struct examination *examination, struct finding *finding) {
     const struct machine *machine = &examination->machine;
-    uint64_t wanted =
-        capacity_files_wanted(examination->config, examination->capacity.worker_count);
+    uint64_t wanted = process_files_wanted(examination->config, examination->capacity.worker_count);
     if (machine->files_hard == UINT64_MAX) {
         finding_now(finding, "no limit");
     } else {
@@ -78,6 +78,13 @@ static enum verdict look_files(const struct examination *examination, struct fin
                 wanted);
     finding->setting = "LimitNOFILE";
     (void)snprintf(finding->value, sizeof finding->value, "%" PRIu64, wanted); // it fits
+    if (machine->files_hard >= wanted &&
+        examination->capacity.tables < examination->config->admission.connections) {
+        finding_now(finding, "engine.slots: %" PRIu64, examination->capacity.ring_slots);
+        finding_fix(finding, "# engine: {slots: auto}");
+        finding->setting = NULL; // no limit of the process is in the way
+        return VERDICT_FAIL;
+    }
     return machine->files_hard >= wanted ? VERDICT_PASS : VERDICT_FAIL;
 }
 
@@ -155,6 +162,23 @@ static enum verdict look_cpus(const struct examination *examination, struct find
     return machine->cpus >= workers && milli >= milli_wanted ? VERDICT_PASS : VERDICT_WARN;
 }
 
+static enum verdict look_pings(const struct examination *examination, struct finding *finding) {
+    uint64_t ping_s = examination->config->keepalive.ping_ms / 1000;
+    uint64_t asked = examination->config->admission.connections;
+    uint64_t pinged = examination->capacity.pinged;
+    if (pinged == UINT64_MAX) {
+        return VERDICT_COUNT; // nobody is pinged
+    }
+    finding_now(finding, "time for %" PRIu64, pinged);
+    finding_wanted(finding, "%" PRIu64 ", each every %" PRIu64 " s", asked, ping_s);
+    if (pinged < asked) {
+        finding_fix(finding, "# keepalive: {ping: %" PRIu64 "s}, or more CPUs",
+                    ping_s * asked / (pinged + 1) + 1);
+        return VERDICT_WARN;
+    }
+    return VERDICT_PASS;
+}
+
 static enum verdict look_core(const struct examination *examination, struct finding *finding) {
     char pattern[128];
     if (!tree_text(examination->source.root, "proc/sys/kernel/core_pattern", pattern,
@@ -192,6 +216,7 @@ void process_examine(struct examination *examination) {
          look_memory},
         {"CPUs", "each worker wants a CPU of its own; beyond its quota all its clients wait", NULL,
          look_cpus},
+        {"keepalive", "pings of everybody must leave CPU time for messages", NULL, look_pings},
         {"core dumps",
          "without a core a crash leaves the flight recorder alone (clients' bytes are in neither)",
          "ulimit -c unlimited   # systemd: LimitCORE=infinity", look_core},

@@ -1,6 +1,7 @@
 // Kernel settings against setting_table.h. What a namespace hides is no finding against it.
 #include "gateway/doctor/examination.h"
 #include "gateway/doctor/tree.h"
+#include "gateway/process/process.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -61,7 +62,7 @@ static uint64_t wanted_packets(const struct examination *examination) {
 }
 
 static uint64_t wanted_nr_open(const struct examination *examination) {
-    return capacity_files_wanted(examination->config, examination->capacity.worker_count);
+    return process_files_wanted(examination->config, examination->capacity.worker_count);
 }
 
 // A tenth and 64 Ki beside what is in use now.

@@ -2,6 +2,7 @@
 // drop-ins behind it. systemd's own rules for lists and specifiers are not needed for these keys.
 #include "gateway/doctor/checks.h"
 #include "gateway/doctor/tree.h"
+#include "gateway/process/process.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -158,8 +159,7 @@ static enum verdict look_stop(const struct examination *examination, struct find
 static enum verdict look_files(const struct examination *examination, struct finding *finding) {
     char value[64];
     char text[32];
-    uint64_t wanted =
-        capacity_files_wanted(examination->config, examination->capacity.worker_count);
+    uint64_t wanted = process_files_wanted(examination->config, examination->capacity.worker_count);
     if (key_read(examination, finding, value, sizeof value) == VERDICT_COUNT) {
         return VERDICT_COUNT;
     }

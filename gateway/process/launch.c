@@ -16,7 +16,12 @@
 #include "gateway/seam/clock.h"
 #include "gateway/seam/entropy.h"
 
-enum { LOG_RING_BYTES = 1 << 18, DOOMED_SPARE = 2048 };
+enum {
+    LOG_RING_BYTES = 1 << 18,
+    DOOMED_SPARE = 2048,
+    PLAIN_FILES = 32,        // descriptors of the process beside its rings
+    FILES_EVERYWHERE = 1024, // the limit that every system gives
+};
 
 // Direct descriptors of a ring are capped by the soft limit: it costs nothing to raise it to the
 // hard one.
@@ -53,6 +58,13 @@ static int cpu_choose(const cpu_set_t *allowed, uint32_t worker) {
     return -1;
 }
 
+uint64_t process_files_wanted(const struct config *config, uint32_t worker_count) {
+    uint64_t rings = (uint64_t)RINGS_MAX * worker_count;
+    uint64_t even = (config->admission.connections + rings - 1) / rings;
+    uint64_t wanted = even + even / 16 + rings + PLAIN_FILES;
+    return wanted < FILES_EVERYWHERE ? FILES_EVERYWHERE : wanted;
+}
+
 // One warning that says what was asked for, what is possible, and what would do (DESIGN.md section
 // 3).
 static void capacity_warn(struct process *process, uint64_t descriptors) {
@@ -64,8 +76,7 @@ static void capacity_warn(struct process *process, uint64_t descriptors) {
     if (possible >= config->admission.connections) {
         return;
     }
-    uint64_t wanted =
-        config->admission.connections / ((uint64_t)RINGS_MAX * process->worker_count) + 1024;
+    uint64_t wanted = process_files_wanted(config, process->worker_count);
     log_event(process->log, LOG_LEVEL_WARN, "capacity",
               log_number("configured", config->admission.connections),
               log_number("possible", possible), log_number("descriptors", descriptors),

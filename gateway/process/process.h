@@ -95,6 +95,10 @@ struct process {
 struct io_doorbell process_doorbell(const struct process *process);
 // launch.c: everything up to the moment the workers run. 0 or -1, said on standard error.
 int process_launch(struct process *process);
+// The descriptor limit under which so many connections fit into the rings' tables: a sixteenth
+// above an even share, because the kernel deals connections to the workers by hash, and room for
+// the rings' own descriptors.
+uint64_t process_files_wanted(const struct config *config, uint32_t worker_count);
 // occupied.c: says which listeners' addresses another process serves already.
 void process_occupied_warn(struct process *process);
 // Its parts, so that a simulator can step threads that are none. First what is shared and the

@@ -125,8 +125,8 @@ def plan(t):
 
 @row("issue 6, must show", "its prediction and what `holdfast-bench hold` reaches: within 15 %")
 def prediction(t):
-    prefix = ["prlimit", "--nofile=200:200"]
-    gateway = t.start(CROWD, prefix=prefix)
+    prefix = ["prlimit", "--nofile=128:128"]
+    gateway = t.start(CROWD.replace("workers: 2", "workers: 1"), prefix=prefix)
     said = json.loads(doctor("--json", "-c", str(gateway.file), prefix=prefix))["capacity"]
     if said["first_limit"] != "descriptor tables":
         raise Wrong(f"{said}")

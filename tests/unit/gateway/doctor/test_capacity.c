@@ -1,4 +1,5 @@
 // The arithmetic of each term, and that the least decides.
+#include "gateway/process/process.h"
 #include "tests/unit/gateway/doctor/doctor_test.h"
 
 Test(doctor_capacity, terms) {
@@ -89,10 +90,8 @@ Test(doctor_capacity, descriptors_wanted) {
     struct doctor_test *test = calloc(1, sizeof *test);
     cr_assert_not_null(test);
     doctor_open(test, "debian");
-    cr_expect_eq(capacity_files_wanted(test->examination.config, 2),
-                 7813 + 7813 / 16 + 128 + CAPACITY_PLAIN_FILES);
-    cr_expect_eq(capacity_files_wanted(test->examination.config, 64),
-                 245 + 15 + 4096 + CAPACITY_PLAIN_FILES);
+    cr_expect_eq(process_files_wanted(test->examination.config, 2), 7813 + 7813 / 16 + 128 + 32);
+    cr_expect_eq(process_files_wanted(test->examination.config, 64), 245 + 15 + 4096 + 32);
     doctor_close(test);
     free(test);
 }

@@ -81,6 +81,24 @@ Test(doctor_fresh, small_configuration) {
     free(test);
 }
 
+// What the configuration itself is in the way of.
+Test(doctor_fresh, configured_too_small) {
+    struct doctor_test *test = calloc(1, sizeof *test);
+    cr_assert_not_null(test);
+    doctor_open(test, "debian");
+    doctor_config_set(test, "listeners:\n  - address: 127.0.0.1:8080\n"
+                            "engine: {slots: 1000}\n"
+                            "keepalive: {ping: 2s, pong: 1s}\n"
+                            "routes:\n  - {path: /echo, echo: {}}\n");
+    examination_run(&test->examination);
+    doctor_expect(test, "descriptor limit", VERDICT_FAIL, "engine.slots: 1000");
+    cr_expect_not_null(strstr(doctor_find(test, "descriptor limit")->fix, "slots: auto"));
+    doctor_expect(test, "keepalive", VERDICT_WARN, "time for 651162");
+    cr_expect_not_null(strstr(doctor_find(test, "keepalive")->fix, "ping: 4s"));
+    doctor_close(test);
+    free(test);
+}
+
 // Each of these alone keeps the gateway from starting, or from holding what is configured.
 Test(doctor_fresh, failures) {
     static const struct {
