@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/broadcast.h"
 #include "bench/proc.h"
 #include "bench/team.h"
 
@@ -17,12 +18,29 @@ struct hold_result {
     uint64_t missed;     // connections with fewer pings than expected
 };
 
+// Shared by all.
+struct hold_shared {
+    struct broadcast_order order;
+    struct hold_result results[TEAM_MEMBERS_MAX];
+};
+
+struct hold { // a member's
+    struct hold_result *result;
+    struct broadcast broadcast;
+};
+
 static void on_open(struct client *client, struct peer *peer) {
     peer->user = client->now_ns;
 }
 
+static void on_message(struct client *client, struct peer *peer, const uint8_t *bytes,
+                       size_t count) {
+    struct hold *hold = client->mode;
+    broadcast_on_message(&hold->broadcast, client, peer, bytes, count);
+}
+
 static void on_ping(struct client *client, struct peer *peer) {
-    struct hold_result *result = client->mode;
+    struct hold_result *result = ((struct hold *)client->mode)->result;
     uint64_t gap_ns = client->now_ns - peer->user;
     if (gap_ns > result->gap_max_ns) {
         result->gap_max_ns = gap_ns;
@@ -48,23 +66,32 @@ static void hold_verify(const struct team *team, struct client *client,
     }
 }
 
+// While the parent measures.
+static void hold_loop(const struct team *team, struct member *member, struct client *client,
+                      struct hold *hold) {
+    while (member_phase(team) < PHASE_STOP && client->error[0] == 0) {
+        client_turn(client, 100);
+        broadcast_turn(&hold->broadcast, client);
+        member_count(member, COUNTER_PINGS, client->ping_count);
+        member_count(member, COUNTER_CLOSED, client->closed_count);
+        member_count(member, COUNTER_MESSAGES, client->message_count);
+    }
+}
+
 static void hold_run(struct team *team, struct member *member) {
-    struct hold_result *result = (struct hold_result *)team->extra + member->index;
+    struct hold_shared *shared = team->extra;
+    struct hold hold = {.result = &shared->results[member->index]};
     struct client client;
-    struct client_hooks hooks = {.on_open = on_open, .on_ping = on_ping};
-    if (!member_client(team, member, &client, &hooks, result) ||
+    struct client_hooks hooks = {.on_open = on_open, .on_ping = on_ping, .on_message = on_message};
+    if (!broadcast_init(&hold.broadcast, team, member, &shared->order) ||
+        !member_client(team, member, &client, &hooks, &hold) ||
         !member_open(team, member, &client, 0, member->peer_count)) {
         return;
     }
     member_done(member, PHASE_OPEN);
-    while (member_phase(team) < PHASE_STOP && client.error[0] == 0) {
-        client_turn(&client, 100);
-        member_count(member, COUNTER_PINGS, client.ping_count);
-        member_count(member, COUNTER_CLOSED, client.closed_count);
-        member_count(member, COUNTER_MESSAGES, client.message_count);
-    }
-    hold_verify(team, &client, result);
-    if (client.closed_count > 0) {
+    hold_loop(team, member, &client, &hold);
+    hold_verify(team, &client, hold.result);
+    if (client.closed_count > 0 || client.error[0] != 0) {
         member_problem(member, "%u of %u connections were closed%s%s", client.closed_count,
                        member->peer_count, client.error[0] != 0 ? ": " : "", client.error);
     }
@@ -79,6 +106,7 @@ static void hold_run(struct team *team, struct member *member) {
                        client.error);
     }
     client_fini(&client);
+    broadcast_fini(&hold.broadcast);
 }
 
 static void memory_rows(struct report *report, const struct options *options, uint64_t pss_before,
@@ -126,7 +154,7 @@ static void result_rows(const struct team *team, struct report *report) {
     const struct options *options = team->options;
     struct hold_result sum = {.pings_min = UINT64_MAX};
     for (uint32_t i = 0; i < team->member_count; i++) {
-        const struct hold_result *one = (struct hold_result *)team->extra + i;
+        const struct hold_result *one = &((struct hold_shared *)team->extra)->results[i];
         sum.pings_min = one->pings_min < sum.pings_min ? one->pings_min : sum.pings_min;
         sum.pings_max = one->pings_max > sum.pings_max ? one->pings_max : sum.pings_max;
         sum.gap_max_ns = one->gap_max_ns > sum.gap_max_ns ? one->gap_max_ns : sum.gap_max_ns;
@@ -169,12 +197,16 @@ static void hold_measure(struct team *team, uint64_t pss_before, const struct pr
         return;
     }
     team_mark(team, &to);
+    if (options->broadcasts > 0) {
+        broadcast_measure(team, &((struct hold_shared *)team->extra)->order);
+    }
     team_phase(team, PHASE_STOP);
     if (!team_wait(team, PHASE_RUN, COUNTER_PINGS, 0, 10)) {
         return;
     }
     memory_rows(report, options, pss_before, "held");
     team_cpu_rows(team, &from, &to, COUNTER_PINGS, "ping");
+    report_add(report, "held_seconds", "s", (double)(to.at_ns - from.at_ns) / 1e9);
     report_add(report, "connections_closed", "while held", (double)to.counter[COUNTER_CLOSED]);
     result_rows(team, report);
 }
@@ -184,7 +216,7 @@ void mode_hold(const struct options *options, struct report *report) {
     struct team_plan plan = {.run = hold_run,
                              .peer_count = options->connections,
                              .member_count = (uint32_t)options->children,
-                             .extra_size = TEAM_MEMBERS_MAX * sizeof(struct hold_result)};
+                             .extra_size = sizeof(struct hold_shared)};
     struct proc_slabs *slabs = calloc(1, sizeof *slabs);
     if (slabs == NULL) {
         report_problem(report, "out of memory");
@@ -196,7 +228,10 @@ void mode_hold(const struct options *options, struct report *report) {
     team_distance(options, report, "core_distance_before_ns");
     if (team_start(&team, options, &plan, report)) {
         hold_measure(&team, pss_before, slabs, slab_before);
+        uint64_t end_ns = client_clock_ns();
         team_finish(&team);
+        report_add(report, "close_seconds", "s, closing handshakes and the server's ends",
+                   (double)(client_clock_ns() - end_ns) / 1e9);
         team_distance(options, report, "core_distance_after_ns");
     }
     free(slabs);

@@ -30,6 +30,7 @@ struct options {
     double ping_interval;
     uint64_t rate;
     uint64_t connections;
+    uint64_t broadcasts;
     uint64_t size;
     uint64_t depth;
     uint64_t children;

@@ -15,6 +15,9 @@
 #include "bench/proc.h"
 
 enum { DESCRIPTORS_SPARE = 64, MEMBER_PEERS_MAX = 19000, NEAR_NS_MAX = 260 };
+// How long members may take to close what they hold, until they are killed.
+#define CLOSE_PATIENCE_NS UINT64_C(15000000000)
+#define CLOSE_EACH_NS UINT64_C(100000)
 
 static void *shared_memory(size_t size) {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -216,7 +219,8 @@ void team_mark(const struct team *team, struct mark *mark) {
 
 void team_finish(struct team *team) {
     team_phase(team, PHASE_EXIT);
-    uint64_t give_up_ns = client_clock_ns() + 15000000000ULL;
+    uint64_t give_up_ns =
+        client_clock_ns() + CLOSE_PATIENCE_NS + team->options->connections * CLOSE_EACH_NS;
     for (uint32_t i = 0; i < team->member_count; i++) {
         while (team->pids[i] > 0 && waitpid(team->pids[i], NULL, WNOHANG) == 0) {
             if (client_clock_ns() > give_up_ns) {
