@@ -3,6 +3,7 @@
 
 #include "core/crypto/secret.h"
 #include "gateway/tls/internal.h"
+#include "gateway/tls/tls.h"
 
 #include <errno.h>
 #include <wolfssl/wolfcrypt/kdf.h>
@@ -91,6 +92,10 @@ void tls_handshake_hook(WOLFSSL_CTX *library) {
     wolfSSL_CTX_SetIORecv(library, bytes_receive);
     wolfSSL_CTX_SetIOSend(library, bytes_send);
     wolfSSL_CTX_SetHKDFExpandLabelCb(library, label_expand);
+}
+
+bool tls_is_http(struct span received) {
+    return received.length > 0 && received.data[0] >= 'A' && received.data[0] <= 'Z';
 }
 
 uint32_t tls_hello_bytes(struct span received) {

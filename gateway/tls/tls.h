@@ -36,6 +36,4 @@ void tls_memory_set(struct arena *arena);
 
 // Whether the first bytes of a connection are an HTTP request in the clear: a method is capital
 // letters, and a TLS record begins with 22. No bytes yet: false.
-static inline bool tls_is_http(struct span received) {
-    return received.length > 0 && received.data[0] >= 'A' && received.data[0] <= 'Z';
-}
+bool tls_is_http(struct span received);

@@ -126,7 +126,9 @@ static void config_print(const struct sim *sim, struct laws *laws, const struct 
     for (uint32_t i = 0; i < sim->listener_count; i++) {
         char text[ADDRESS_TEXT_BYTES];
         (void)address_format(&sim->listeners[i], true, text); // its length is not needed
-        at += snprintf(at, (size_t)(end - at), "  - address: %s\n", text);
+        const char *tls =
+            sim->is_tls ? "\n    tls: {certificate: " SIM_PEM ", key: " SIM_PEM "}" : "";
+        at += snprintf(at, (size_t)(end - at), "  - address: %s%s\n", text, tls);
     }
     char admin[ADDRESS_TEXT_BYTES];
     (void)address_format(&sim->admin, true, admin); // as above

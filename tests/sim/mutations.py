@@ -7,6 +7,7 @@ DOORBELL = "contract_doorbell"
 LINK, ACCEPT = "gateway/link/link.c", "gateway/link/link_accept.c"
 BUS, OUT, CONN = "gateway/bus/bus.c", "core/conn/conn_out.c", "core/conn/conn.c"
 WORKER = "gateway/worker/worker.c"
+SECURE = "gateway/worker/secure.c"
 
 MUTATIONS = [
     # --- laws
@@ -66,6 +67,11 @@ MUTATIONS = [
      "        clients->pieces_sent++;\n        struct io_handle twice = {.slot = id & 0xffffff, .generation = "
      "link_slot_at(&clients->link, id)->generation, .ring = (uint8_t)(id >> 24)};\n"
      "        io_send(clients->link.io, twice, pieces[0]);\n", SIM),
+    ("what was sealed and sent is sealed once more", "TLS", SECURE,
+     "uint32_t plain_bytes = is_whole ? secure->plain_bytes : 0;", "uint32_t plain_bytes = 0;", SIM),
+    ("a sealed block is not given back", "TLS", SECURE,
+     "        arena_give(clients->conns.arena, secure->sealed_block);\n    }\n    secure->sealed_block = 0;",
+     "        (void)clients;\n    }\n    secure->sealed_block = 0;", SIM),
     ("a sleeper is not rung", "11", BUS, "            io_doorbell_ring(endpoint->doorbell);", "            (void)endpoint;", SIM),
     ("a doorbell wakes nobody", "11", "gateway/io/doorbell.c", "    uint64_t one = 1;\n    // Fails",
      "    return;\n    uint64_t one = 1;\n    // Fails", DOORBELL + " no_ring_is_lost_with_three_rings"),

@@ -17,6 +17,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+// What `tls` of a world's listeners may name.
+#define SIM_PEM "pem"
+
 struct process; // gateway/process/process.h
 struct worker;  // gateway/worker/worker.h
 struct net;     // net.c
@@ -106,6 +109,7 @@ struct sim {
     struct worker *workers[SIM_WORKERS_MAX]; // NULL once it has stopped
     struct address listeners[SIM_LISTENERS_MAX];
     uint32_t listener_count;
+    bool is_tls; // they have certificates (seam_tls.c)
     struct address admin;
     const char *config_text;      // what the gateway runs with
     void *laws;                   // laws.h

@@ -71,6 +71,12 @@ void tls_tickets_advance(struct tls_tickets *tickets, uint64_t now_ms) {
     never();
 }
 
+bool tls_is_http(struct span received) {
+    (void)received;
+    never();
+    return false;
+}
+
 uint32_t tls_hello_bytes(struct span received) {
     (void)received;
     never();
