@@ -7,6 +7,7 @@ import puppeteer from "puppeteer-core";
 const FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--no-default-browser-check",
+    "--ignore-certificate-errors", // rows_secure.mjs
 ];
 
 export async function launchChromium() {

@@ -1,5 +1,5 @@
 // Starts the real binary with a configuration of its own on free ports, waits until it serves, and always ends it.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import fs from "node:fs";
 import http from "node:http";
@@ -28,7 +28,8 @@ export async function freePort() {
 }
 
 export class Gateway {
-    // `{port}` and `{admin}` in the configuration become ports: `ports` of an earlier gateway, or free ones.
+    // `{port}`, `{admin}` and `{secure}` in the configuration become ports: `ports` of an earlier gateway, or free
+    // ones. With `{secure}` there is also a certificate in chain.pem and its key in key.pem.
     static async start(configuration, ports) {
         const gateway = new Gateway();
         gateway.port = ports?.port ?? (await freePort());
@@ -36,7 +37,12 @@ export class Gateway {
         gateway.folder = fs.mkdtempSync(path.join(os.tmpdir(), "holdfast-interop-"));
         gateway.address = `127.0.0.1:${gateway.port}`;
         const file = path.join(gateway.folder, "main.yaml");
-        const text = configuration.replaceAll("{port}", gateway.port).replaceAll("{admin}", gateway.admin);
+        let text = configuration.replaceAll("{port}", gateway.port).replaceAll("{admin}", gateway.admin);
+        if (text.includes("{secure}")) {
+            gateway.secure = await freePort();
+            text = text.replaceAll("{secure}", gateway.secure);
+            gateway.certify();
+        }
         fs.writeFileSync(file, text);
         await gateway.launch(file);
         return gateway;
@@ -82,6 +88,17 @@ export class Gateway {
             await sleep(20);
         }
         throw new Error(`not ready after 20 s:\n${this.log()}`);
+    }
+
+    certify() {
+        const [key, chain] = ["key.pem", "chain.pem"].map((name) => path.join(this.folder, name));
+        const how = ["-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-days", "30"];
+        const what = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"];
+        execFileSync("openssl", ["req", ...how, ...what, "-keyout", key, "-out", chain], { stdio: "ignore" });
+    }
+
+    secureUrl(target) {
+        return `wss://127.0.0.1:${this.secure}${target}`;
     }
 
     url(target) {

@@ -8,9 +8,12 @@ import { addCrowds } from "./rows_crowds.mjs";
 import { addHttp } from "./rows_http.mjs";
 import { addMessages } from "./rows_messages.mjs";
 import { addNegotiation } from "./rows_negotiation.mjs";
+import { addSecure } from "./rows_secure.mjs";
 
 const CONFIGURATION = `
-listeners: [{address: "127.0.0.1:{port}"}]
+listeners:
+  - {address: "127.0.0.1:{port}"}
+  - {address: "127.0.0.1:{secure}", tls: {certificate: chain.pem, key: key.pem}}
 admin: {address: "127.0.0.1:{admin}"}
 workers: 2
 limits: {connections: 10000, message: 16MiB}
@@ -52,7 +55,8 @@ async function leftOver(gateway, before) {
     return `${await held(gateway)}; at first ${before}`;
 }
 
-const ALL = [addMessages, addClosing, addNegotiation, addHttp, addCrowds, addCompression];
+const ALL = [addMessages, addClosing, addNegotiation, addHttp, addCrowds, addCompression, addSecure];
+process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0"; // rows_secure.mjs; who judges certificates: tests/system
 const chosen = options(process.argv.slice(2));
 if (chosen.list) {
     ALL.forEach((add) => add({ clients: {}, packers: {} }));
