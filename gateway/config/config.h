@@ -39,6 +39,7 @@ struct config_tls {
     struct config_certificate first;       // for hosts that no other one is for
     const struct config_certificate *more; // chosen by the client's server name
     uint32_t more_count;
+    struct span client_ca; // PEM: clients need a certificate of theirs; empty: they need none
     struct config_place place;
     uint8_t version_min; // enum config_tls_version
     bool is_present;     // false: the listener is plain

@@ -7,6 +7,7 @@ struct tls_section {
     const struct config_node *certificate;
     const struct config_node *key;
     const struct config_node *certificates;
+    const struct config_node *client_ca;
     uint8_t record_layer;
     uint8_t minimum_version;
 };
@@ -26,6 +27,7 @@ static const struct schema_key tls_keys[] = {
     {.name = "certificates",
      .type = SCHEMA_LIST,
      .offset = offsetof(struct tls_section, certificates)},
+    {.name = "client_ca", .type = SCHEMA_SCALAR, .offset = offsetof(struct tls_section, client_ca)},
     {.name = "record_layer",
      .type = SCHEMA_NAME,
      .offset = offsetof(struct tls_section, record_layer),
@@ -112,4 +114,5 @@ void config_tls_read(struct config_reader *reader, const struct config_node *map
     tls->version_min = section.minimum_version;
     tls->first = certificate_keep(reader, &section, map->place);
     certificates_read(reader, section.certificates, tls);
+    file_keep(reader, "tls.client_ca", section.client_ca, &tls->client_ca);
 }

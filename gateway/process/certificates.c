@@ -13,6 +13,7 @@ static int context_open(struct tls_context **context, const struct config_tls *t
     bool is_newest = tls->version_min == CONFIG_TLS_13;
     struct tls_context_options options = {.certificate = tls->first.certificate,
                                           .key = tls->first.key,
+                                          .client_ca = tls->client_ca,
                                           .version_min =
                                               is_newest ? TLS_VERSION_13 : TLS_VERSION_12};
     *place = tls->place;

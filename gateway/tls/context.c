@@ -62,6 +62,9 @@ static int ticket_crypt(WOLFSSL *session, unsigned char name[WOLFSSL_TICKET_NAME
     struct tls_handshake *handshake = tls_handshake_current();
     struct span_mut bytes = {.data = ticket, .length = (uint32_t)length};
     *out_length = length;
+    if (handshake->tickets == NULL) {
+        return is_sealing ? WOLFSSL_TICKET_RET_FATAL : WOLFSSL_TICKET_RET_REJECT;
+    }
     if (is_sealing) {
         memset(nonce, 0, WOLFSSL_TICKET_IV_SZ);
         memset(tag, 0, WOLFSSL_TICKET_MAC_SZ);
@@ -116,6 +119,25 @@ static const char *policy_set(WOLFSSL_CTX *library, enum tls_version version_min
     return NULL;
 }
 
+// Every client must show a certificate of theirs, and there is no resumption in which it need not.
+static const char *clients_set(WOLFSSL_CTX *library, const struct tls_context *context) {
+    if (context->client_ca == NULL) {
+        return NULL;
+    }
+    if (wolfSSL_CTX_load_verify_buffer(library, context->client_ca, context->client_ca_bytes,
+                                       WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
+        return "the clients' authorities are not readable as PEM; name a file with their "
+               "certificates";
+    }
+    if (wolfSSL_CTX_NoTicketTLSv12(library) != WOLFSSL_SUCCESS ||
+        wolfSSL_CTX_no_ticket_TLSv13(library) != 0) {
+        return "this wolfSSL cannot leave tickets out; build with another one";
+    }
+    wolfSSL_CTX_set_verify(library, WOLFSSL_VERIFY_PEER | WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                           NULL);
+    return NULL;
+}
+
 int tls_context_add(struct tls_context *context, struct span certificate, struct span key,
                     const char **reason) {
     *reason = NULL;
@@ -130,6 +152,9 @@ int tls_context_add(struct tls_context *context, struct span certificate, struct
     *reason = certificate_set(added.library, certificate, key);
     if (*reason == NULL) {
         *reason = policy_set(added.library, context->version_min);
+    }
+    if (*reason == NULL) {
+        *reason = clients_set(added.library, context);
     }
     if (*reason == NULL && !tls_certificate_read(&added, certificate)) {
         *reason = "the certificate's names are not readable; have it issued anew";
@@ -152,6 +177,16 @@ int tls_context_open(struct tls_context **context, const struct tls_context_opti
     }
     (*context)->version_min = options->version_min;
     (*context)->holds = 1;
+    uint32_t client_ca_bytes = options->client_ca.length;
+    if (client_ca_bytes > 0) {
+        (*context)->client_ca = malloc(client_ca_bytes);
+        if ((*context)->client_ca == NULL) {
+            tls_context_close(context);
+            return -ENOMEM;
+        }
+        memcpy((*context)->client_ca, options->client_ca.data, client_ca_bytes);
+        (*context)->client_ca_bytes = client_ca_bytes;
+    }
     int error = tls_context_add(*context, options->certificate, options->key, reason);
     if (error != 0) {
         tls_context_close(context);
@@ -183,5 +218,6 @@ void tls_context_close(struct tls_context **context) {
         wolfSSL_CTX_free(closed->certificates[i].library);
         free(closed->certificates[i].names);
     }
+    free(closed->client_ca);
     free(closed);
 }

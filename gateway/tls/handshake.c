@@ -111,7 +111,9 @@ int tls_handshake_open(struct tls_handshake *handshake, const struct tls_context
                        struct tls_tickets *tickets, struct span hello) {
     // The library counts its references in the context, under its own lock.
     WOLFSSL_CTX *library = tls_certificate_choose(context, hello)->library;
-    *handshake = (struct tls_handshake){.session = wolfSSL_new(library), .tickets = tickets};
+    // A ticket of another listener would stand for a certificate that was never shown there.
+    *handshake = (struct tls_handshake){.session = wolfSSL_new(library),
+                                        .tickets = context->client_ca == NULL ? tickets : NULL};
     return handshake->session == NULL ? -ENOMEM : 0;
 }
 

@@ -23,6 +23,8 @@ struct tls_context; // certificates with their keys
 struct tls_context_options {
     struct span certificate; // PEM: the leaf first, then what it is signed by
     struct span key;         // PEM
+    struct span client_ca;   // PEM: who must have signed the client's certificate; empty: none is
+                             // asked for
     enum tls_version version_min;
 };
 
@@ -62,8 +64,8 @@ struct tls_trail {
 };
 
 struct tls_handshake {
-    void *session; // the library's object
-    struct tls_tickets *tickets;
+    void *session;               // the library's object
+    struct tls_tickets *tickets; // NULL: it neither takes nor gives any
     struct tls_capture capture;
     struct tls_trail trail;
     bool is_done;

@@ -19,6 +19,8 @@ struct tls_context {
     uint32_t count;
     uint32_t holds;
     enum tls_version version_min;
+    uint8_t *client_ca; // PEM; NULL: clients need no certificate
+    uint32_t client_ca_bytes;
 };
 
 // names.c: what an X.509 certificate says of itself. False: it is not readable.

@@ -484,3 +484,57 @@ def expiry(t):
     ends = gateway.metric("holdfast_tls_certificate_expiry_seconds", listener=listener)
     if not 28 < (ends - time.time()) / 86400 < 31:
         raise Wrong(f"{ends}")
+
+
+def client_certificate(folder, authority):
+    """Makes an authority (`ca.pem`) and a certificate of a client by it, or by nobody known."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        + ["-subj", f"/CN={authority}", "-keyout", f"{folder}/{authority}.key"]
+        + ["-out", f"{folder}/{authority}.pem", "-addext", "basicConstraints=critical,CA:TRUE"],
+        check=True,
+        capture_output=True,
+    )
+    for command in (
+        ["req", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=one"]
+        + ["-keyout", f"{folder}/{authority}.client.key", "-out", f"{folder}/one.csr"],
+        ["x509", "-req", "-in", f"{folder}/one.csr", "-CA", f"{folder}/{authority}.pem", "-CAkey"]
+        + [f"{folder}/{authority}.key", "-days", "30", "-out", f"{folder}/{authority}.client.pem"],
+    ):
+        subprocess.run(["openssl", *command], check=True, capture_output=True)
+
+
+@row(TLS, "with client_ca a client needs a certificate of that authority, whatever tickets it has",
+     cases=VERSIONS)
+def client_certificates(t, version):
+    gateway = start(t)
+    client_certificate(gateway.folder, "ours")
+    client_certificate(gateway.folder, "other")
+    plain = context(version)
+    ticket = opened(t, how=plain)
+    echoes(ticket, [5])
+    gateway.write(CONFIGURATION.replace("key: key.pem}", "key: key.pem, client_ca: ours.pem}"))
+    gateway.signal(signal.SIGHUP)
+    eventually(lambda: "reloaded" in gateway.log(), "the reload")
+    with_ours, with_other = context(version), context(version)
+    with_ours.load_cert_chain(gateway.folder / "ours.client.pem", gateway.folder / "ours.client.key")
+    with_other.load_cert_chain(
+        gateway.folder / "other.client.pem", gateway.folder / "other.client.key"
+    )
+    for how in (with_ours, with_ours):
+        peer = opened(t, how=how)
+        echoes(peer, [5])
+        if peer.sock.session_reused:
+            raise Wrong("resumed")
+    for how, session in ((with_other, None), (plain, None), (plain, ticket.sock.session)):
+        try:
+            peer = secure(t, how=how, session=session)
+            peer.send(upgrade())
+            peer.response()
+            raise Wrong("let in")
+        except (ssl.SSLError, OSError):
+            pass
+        except Wrong as wrong:
+            if "closed" not in str(wrong) and "reset" not in str(wrong):
+                raise
+    echoes(ticket, [5])  # who is in stays in
