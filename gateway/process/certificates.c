@@ -1,7 +1,5 @@
 // Certificates: from the bytes of a configuration to what handshakes use, at start and at reload.
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "core/base/check.h"
 #include "gateway/process/files.h"
@@ -64,18 +62,18 @@ void certificates_check(const struct config *config, const char *file,
 }
 
 // What was opened is what a later site's certificates belong to: addresses need a restart.
-static bool listeners_note(struct process *process, const struct config *config) {
+static void listeners_note(struct process *process, const struct config *config) {
+    process->listener_count = config->listener_count;
     for (uint32_t i = 0; i < config->listener_count; i++) {
         struct span text = config->listeners[i].address.text;
-        uint8_t *copy = malloc(text.length);
-        if (copy == NULL) {
-            return false;
-        }
-        memcpy(copy, text.data, text.length);
-        process->listeners[i] = span_make(copy, text.length);
-        process->listener_count = i + 1;
+        check(text.length <= PROCESS_ADDRESS_BYTES_MAX);
+        memcpy(process->listeners[i], text.data, text.length);
+        process->listener_bytes[i] = text.length;
     }
-    return true;
+}
+
+static struct span listener_address(const struct process *process, uint32_t listener) {
+    return span_make(process->listeners[listener], process->listener_bytes[listener]);
 }
 
 static const struct config_tls *tls_find(const struct config *config, struct span address) {
@@ -88,11 +86,11 @@ static const struct config_tls *tls_find(const struct config *config, struct spa
 }
 
 bool site_tls_open(struct process *process, struct site *site, const struct site *former) {
-    if (former == NULL && !listeners_note(process, site->config)) {
-        return false;
+    if (former == NULL) {
+        listeners_note(process, site->config);
     }
     for (uint32_t i = 0; i < process->listener_count; i++) {
-        const struct config_tls *tls = tls_find(site->config, process->listeners[i]);
+        const struct config_tls *tls = tls_find(site->config, listener_address(process, i));
         bool was_plain = former != NULL && former->tls[i] == NULL;
         if (was_plain) {
             continue; // so it stays until a restart
@@ -122,7 +120,7 @@ void site_tls_tell(struct process *process, const struct site *site) {
     for (uint32_t i = 0; i < process->listener_count; i++) {
         if (site->tls[i] != NULL) {
             expiries[count++] = (struct admin_expiry){
-                .listener = process->listeners[i],
+                .listener = listener_address(process, i),
                 .expiry_s = tls_context_expiry_s(site->tls[i]),
             };
         }

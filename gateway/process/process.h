@@ -47,6 +47,8 @@ struct process_call { // to every worker
     uint64_t workers; // whom it has not been sent to, a bit each
 };
 
+enum { PROCESS_ADDRESS_BYTES_MAX = 128 }; // `unix:` and a path of 107 bytes is the longest
+
 struct process {
     const char *config_path;
     const struct config *config; // the newest
@@ -61,7 +63,9 @@ struct process {
     uint64_t random[8];
     uint8_t ticket_seed[TLS_TICKET_SEED_BYTES]; // wiped when every worker has begun
     uint64_t ticket_begin_ms;
-    struct span listeners[LISTENERS_MAX]; // the addresses that were opened; owned
+    // The addresses that were opened, as written.
+    uint8_t listeners[LISTENERS_MAX][PROCESS_ADDRESS_BYTES_MAX];
+    uint32_t listener_bytes[LISTENERS_MAX];
     uint32_t listener_count;
     enum process_state state;
     uint64_t state_due_ms; // DRAINING: when what is left is cut
