@@ -85,6 +85,7 @@ static void memory_term(const struct memory_room *room, const struct config *con
     uint64_t queued =
         (config->kernel_bytes + config->backpressure.queue_bytes) / CAPACITY_BUSY_SHARE;
     capacity->held = least(capacity->held, usable / each);
+    capacity->held_tls = least(capacity->held_tls, usable / (each + CAPACITY_TLS_BYTES));
     capacity->busy = least(capacity->busy, usable / (each + queued));
     capacity->each_bytes = CAPACITY_KERNEL_BYTES + ours;
 }
@@ -97,6 +98,7 @@ static void memory_terms(const struct machine *machine, const struct config *con
                                .spare = spare > CAPACITY_SPARE_BYTES ? spare : CAPACITY_SPARE_BYTES,
                                .kernel_bytes = CAPACITY_KERNEL_BYTES};
     capacity->held = UINT64_MAX;
+    capacity->held_tls = UINT64_MAX;
     capacity->busy = UINT64_MAX;
     memory_term(&room, config, capacity);
     uint64_t left = machine_group_left(machine);
@@ -167,4 +169,6 @@ void capacity_compute(const char *root, const struct machine *machine, const str
     conntrack_term(root, capacity);
     pings_term(machine, config, capacity);
     capacity->connections = capacity->terms[capacity->first].connections;
+    // Of all terms only memory is another one with TLS, and a smaller one.
+    capacity->with_tls = least(capacity->connections, capacity->held_tls);
 }

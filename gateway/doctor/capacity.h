@@ -14,6 +14,7 @@ enum {
     // Version 2 is charged with all of it on newer kernels, so it counts in full.
     CAPACITY_GROUP_1_BYTES = 1602,
     CAPACITY_USER_BYTES = 128,        // the budget of DESIGN.md section 4; 109 measured
+    CAPACITY_TLS_BYTES = 256,         // more with TLS, by the same budget
     CAPACITY_SUBSCRIPTION_BYTES = 32, // each
     CAPACITY_PROCESS_BYTES = 4 << 20, // empty: measured 2.3 MiB with two workers
     CAPACITY_SPARE_BYTES = 128 << 20, // left to everything else, at least,
@@ -37,10 +38,12 @@ struct capacity {
     uint32_t term_count;
     uint32_t first;        // the least of them
     uint64_t connections;  // of it
+    uint64_t with_tls;     // the same with TLS
     uint64_t busy;         // by memory, when clients in CAPACITY_BUSY_SHARE have full buffers
     uint64_t tables;       // by descriptor tables
     uint64_t pinged;       // by the CPU time of keepalive pings
     uint64_t held;         // by memory: of the machine, and of the control group
+    uint64_t held_tls;     // the same with TLS
     uint64_t each_bytes;   // memory of one idle connection, kernel's and ours
     uint32_t worker_count; // threads that will serve
     uint64_t ring_slots;   // direct descriptors of each ring

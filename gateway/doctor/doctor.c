@@ -12,6 +12,7 @@
 #include "gateway/doctor/examination.h"
 #include "gateway/io/io.h"
 #include "gateway/process/files.h"
+#include "gateway/seam/clock.h"
 
 static const char usage[] =
     "usage: holdfast doctor [-c FILE] [--json | --fix-plan] [--strict] [--pid PID] [--root DIR]\n"
@@ -145,6 +146,7 @@ int doctor_main(int argument_count, char **arguments) {
         return 1;
     }
     examination->source = (struct machine_source){.root = options.root, .process = options.process};
+    examination->probe.now_s = (int64_t)(clock_wall_ms() / 1000);
     if (options.root[0] == 0) {
         probe_ask(&examination->probe);
     }

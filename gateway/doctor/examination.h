@@ -30,6 +30,7 @@ struct examination_probe {
     int ring_error;     // 0: a ring was opened
     bool has_peer_name; // SO_PEERNAME on the ring
     bool is_clock_synchronized;
+    int64_t now_s; // since 1970 UTC; also for a recorded machine
 };
 
 struct examination {

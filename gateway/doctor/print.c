@@ -28,10 +28,11 @@ static const char *number_print(uint64_t number, char text[32]) {
 static void capacity_print(const struct examination *examination) {
     const struct capacity *capacity = &examination->capacity;
     char text[32];
+    char tls[32];
     char configured[32];
-    (void)printf("\nThis host holds %s plain idle connections (%s are configured); the first limit "
-                 "is %s.\n",
-                 number_print(capacity->connections, text),
+    (void)printf("\nThis host holds %s plain or %s TLS idle connections (%s are configured); the "
+                 "first limit is %s.\n",
+                 number_print(capacity->connections, text), number_print(capacity->with_tls, tls),
                  number_print(examination->config->admission.connections, configured),
                  capacity->terms[capacity->first].name);
     for (uint32_t i = 0; i < capacity->term_count; i++) {
@@ -93,7 +94,8 @@ static json_t *capacity_json(const struct examination *examination) {
             return NULL;
         }
     }
-    return json_pack("{s:I, s:I, s:s, s:I, s:I, s:o}", "connections",
+    return json_pack("{s:I, s:I, s:I, s:s, s:I, s:I, s:o}", "with_tls",
+                     (json_int_t)capacity->with_tls, "connections",
                      (json_int_t)capacity->connections, "configured",
                      (json_int_t)examination->config->admission.connections, "first_limit",
                      capacity->terms[capacity->first].name, "busy", (json_int_t)capacity->busy,

@@ -120,6 +120,15 @@ static enum verdict look_overcommit(const struct examination *examination,
     return value == 2 ? VERDICT_FAIL : VERDICT_PASS;
 }
 
+static bool has_tls(const struct config *config) {
+    for (uint32_t i = 0; i < config->listener_count; i++) {
+        if (config->listeners[i].tls.is_present) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum verdict look_memory(const struct examination *examination, struct finding *finding) {
     const struct machine *machine = &examination->machine;
     const struct capacity *capacity = &examination->capacity;
@@ -133,9 +142,9 @@ static enum verdict look_memory(const struct examination *examination, struct fi
                     machine_group_left(machine) >> 20, machine->group_path);
     }
     finding_wanted(finding, "%" PRIu64 " MiB for %" PRIu64 " idle connections", wanted_mib, asked);
-    if (capacity->held < asked) {
-        finding_fix(finding, "# limits: {connections: %" PRIu64 "} is what it can hold",
-                    capacity->held);
+    uint64_t held = has_tls(examination->config) ? capacity->held_tls : capacity->held;
+    if (held < asked) {
+        finding_fix(finding, "# limits: {connections: %" PRIu64 "} is what it can hold", held);
         return VERDICT_FAIL;
     }
     if (capacity->busy < asked) {

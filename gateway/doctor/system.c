@@ -1,6 +1,7 @@
 // What the machine is set to outside of sysctl, and what it has already had trouble with.
 #include "gateway/doctor/checks.h"
 #include "gateway/doctor/tree.h"
+#include "gateway/process/process.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -8,7 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HASH_CHAIN = 8, INTERFACES_MAX = 64, CONNTRACK_FULL_PERCENT = 80 };
+enum {
+    HASH_CHAIN = 8,
+    INTERFACES_MAX = 64,
+    CONNTRACK_FULL_PERCENT = 80,
+    CERTIFICATE_DAYS = 14,
+    DAY_S = 24 * 3600,
+};
 
 static enum verdict look_huge_pages(const struct examination *examination,
                                     struct finding *finding) {
@@ -248,6 +255,29 @@ static enum verdict look_admin(const struct examination *examination, struct fin
     return VERDICT_PASS; // `check` refuses the rest
 }
 
+// The key was found to be the certificate's when the configuration was read.
+static enum verdict look_certificates(const struct examination *examination,
+                                      struct finding *finding) {
+    const struct config *config = examination->config;
+    int64_t earliest_s = INT64_MAX;
+    for (uint32_t i = 0; i < config->listener_count; i++) {
+        if (config->listeners[i].tls.is_present) {
+            int64_t expiry_s = certificates_expiry_s(&config->listeners[i].tls);
+            earliest_s = expiry_s < earliest_s ? expiry_s : earliest_s;
+        }
+    }
+    if (earliest_s == INT64_MAX) {
+        return VERDICT_COUNT; // nobody speaks TLS
+    }
+    int64_t left_s = earliest_s - examination->probe.now_s;
+    finding_now(finding, left_s <= 0 ? "expired" : "%" PRId64 " days left", left_s / DAY_S);
+    finding_wanted(finding, "at least %d days", CERTIFICATE_DAYS);
+    if (left_s <= 0) {
+        return VERDICT_FAIL;
+    }
+    return left_s < (int64_t)CERTIFICATE_DAYS * DAY_S ? VERDICT_WARN : VERDICT_PASS;
+}
+
 void system_examine(struct examination *examination) {
     static const struct check_row rows[] = {
         {"transparent huge pages",
@@ -269,6 +299,8 @@ void system_examine(struct examination *examination) {
          look_troubles},
         {"orphans", "beyond the limit closed connections are reset", NULL, look_orphans},
         {"entropy", "masks, keys and ids come from it", NULL, look_entropy},
+        {"certificates", "clients refuse one that has expired",
+         "# put the new files in place, then: systemctl reload holdfast", look_certificates},
         {"admin API", "a load balancer asks it whether the gateway is ready", NULL, look_admin},
     };
     checks_run(examination, rows, sizeof rows / sizeof rows[0]);

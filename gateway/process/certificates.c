@@ -61,6 +61,18 @@ void certificates_check(const struct config *config, const char *file,
     }
 }
 
+int64_t certificates_expiry_s(const struct config_tls *tls) {
+    struct tls_context *context = NULL;
+    const char *reason;
+    struct config_place place;
+    if (context_open(&context, tls, &reason, &place) != 0) {
+        return 0;
+    }
+    int64_t expiry_s = tls_context_expiry_s(context);
+    tls_context_close(&context);
+    return expiry_s;
+}
+
 // What was opened is what a later site's certificates belong to: addresses need a restart.
 static void listeners_note(struct process *process, const struct config *config) {
     process->listener_count = config->listener_count;

@@ -90,6 +90,33 @@ def statuses(t, arguments, status):
         doctor(*given, status=status)
 
 
+@row(
+    "holdfast(1), doctor",
+    "certificates: 14 days are enough, less is a warning, none are a failure",
+    cases={"90-days": (90, "PASS"), "3-days": (3, "WARN"), "expired": (-1, "FAIL")},
+)
+def certificates(t, days, verdict):
+    with tempfile.TemporaryDirectory(prefix="holdfast-test-") as folder:
+        chain, key, file = (
+            pathlib.Path(folder, name) for name in ("chain.pem", "key.pem", "c.yaml")
+        )
+        names = ["-subj", "/CN=gateway.test", "-addext", "subjectAltName=DNS:gateway.test"]
+        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        for command in (
+            ["req", "-x509", *curve, *names, "-keyout", key, "-out", chain],
+            # Of the past only this one makes them.
+            ["x509", "-in", chain, "-signkey", key, "-days", str(days), "-out", chain],
+        ):
+            subprocess.run(["openssl", *command], check=True, capture_output=True)
+        file.write_text(
+            "listeners:\n  - {address: '127.0.0.1:8443', tls: {certificate: chain.pem, key: key.pem}}\n"
+            "routes:\n  - {path: /echo, echo: {}}\n"
+        )
+        found = checks("-c", str(file))["certificates"]
+        if found["verdict"] != verdict:
+            raise Wrong(f"{found}")
+
+
 @row("holdfast(1), doctor", "the table is plain text of one line a check, without colour in a pipe")
 def table(t):
     text = doctor("--root", "/nonexistent")

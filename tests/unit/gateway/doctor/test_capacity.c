@@ -22,6 +22,7 @@ Test(doctor_capacity, terms) {
     uint64_t ring = (4096 * 16 + 1024 * 64 + 256 * (2048 + 16)) / 65536;
     cr_expect_eq(capacity->each_bytes, 4122 + 128 + 32);
     cr_expect_eq(doctor_term(test, "memory"), room / (4122 + 128 + 32 + ring));
+    cr_expect_eq(capacity->with_tls, room / (4122 + 384 + 32 + ring));
     // One client in a hundred with 128 KiB in the kernel and 256 KiB in its queue.
     cr_expect_eq(capacity->busy, room / (4122 + 128 + 32 + ring + (384 << 10) / 100));
     cr_expect_eq(doctor_term(test, "nf_conntrack_max"), UINT64_MAX, "not loaded");
