@@ -35,15 +35,16 @@ class Crowd:
         self.members = []
         self.selector = selectors.EpollSelector()
 
-    def join(self, count, path, source=None):
-        """Opens `count` connections to `path` (a text, or a function of the number) and waits for every 101."""
+    def join(self, count, path, source=None, add=()):
+        """Opens `count` connections to `path` (a text, or a function of the number), with fields that `add` adds to
+        the handshake, and waits for every 101. A compressed message is kept as it came."""
         joined = []
         for begin in range(0, count, 100):
             batch = []
             for number in range(begin, min(begin + 100, count)):
                 sock = socket.create_connection(self.address, timeout=10, source_address=source)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.sendall(upgrade(path(number) if callable(path) else path))
+                sock.sendall(upgrade(path(number) if callable(path) else path, add=add))
                 sock.setblocking(False)
                 member = Member(sock, number)
                 self.selector.register(sock, selectors.EVENT_READ, member)

@@ -1,8 +1,12 @@
 """permessage-deflate on a gateway of its own: what a bomb costs, and how often a broadcast is compressed."""
 
+import json
+import os
+import random
 import time
 import zlib
 
+from harness.crowd import Crowd
 from harness.rows import row
 from harness.wire import CLOSE, TEXT, Wrong, frame, text, upgrade
 
@@ -15,6 +19,7 @@ drain: 1s
 routes:
   - {path: /echo, echo: {}}
   - {path: "/chat/{room}", channels: {subscribe: ["chat.{room}"], publish: "chat.{room}"}}
+  - {path: "/others/{room}", channels: {publish: "chat.{room}"}}
   - {path: /off, echo: {}, compression: false}
 """
 OFFER = ("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")
@@ -94,3 +99,73 @@ def off(t):
     t.start(CONFIGURATION)
     if opened(t, "/off")[1] or not opened(t, "/echo")[1]:
         raise Wrong("`compression: false` does not decide")
+
+
+def prices(number):
+    """About 4 KiB of JSON, other figures each time."""
+    chance = random.Random(number)
+    names = ["bid", "ask", "last", "open", "high", "low"]
+    row_of = lambda i: {"id": i, **{name: chance.randrange(100000) / 100 for name in names}}
+    return json.dumps([row_of(i) for i in range(48)])[:4096].encode()
+
+
+def seconds_of(gateway):
+    """The CPU time of the process so far."""
+    with open(f"/proc/{gateway.process.pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+MESSAGES = 20
+
+
+def told(gateway, crowd, members, sender, first):
+    """Publishes MESSAGES, each when everybody has the one before; what the gateway spent on it."""
+    began = seconds_of(gateway)
+    for number in range(first, first + MESSAGES):
+        sender.send(text(prices(number)))
+        crowd.until(lambda: all(one.messages for one in members), 60, f"message {number}")
+        heard = {one.messages.pop() for one in members}
+        if len(heard) != 1 or any(one.messages for one in members):
+            raise Wrong(f"{len(heard)} forms of one message")
+        form = heard.pop()
+        if (form if form == prices(number) else inflated(form)) != prices(number):
+            raise Wrong(f"message {number} was altered")
+    return seconds_of(gateway) - began
+
+
+def inflated(data):
+    return zlib.decompress(data + TAIL + b"\3\0", -15)
+
+
+# Compressing 4 KiB takes 20 us: for each subscriber that would be ten times what sending it takes, and 4 s in all.
+@row(
+    "DESIGN 3",
+    "what compressing a broadcast of 4 KiB costs does not depend on how many get it",
+    cases={"1000": 1000},
+    alone=True,
+)
+@row(
+    "DESIGN 3",
+    "what compressing a broadcast of 4 KiB costs does not depend on how many get it",
+    cases={"10000": 10000},
+    alone=True,
+    tier="all",
+)
+def crowd_of(t, size):
+    gateway = t.start(CONFIGURATION)
+    spent = {}
+    for kind, add in (("plain", []), ("compressed", [OFFER])):
+        with Crowd(gateway.address) as crowd:
+            members = crowd.join(size, "/chat/prices", add=add)
+            sender = opened(t, "/others/prices", offers=False)[0]
+            before = gateway.metric("holdfast_messages_packed_total")
+            spent[kind] = told(gateway, crowd, members, sender, 0)
+            packed = gateway.metric("holdfast_messages_packed_total") - before
+            if packed != (MESSAGES if kind == "compressed" else 0):
+                raise Wrong(f"{packed} compressions for {MESSAGES} messages, {kind}")
+            sender.close()
+    each = {kind: 1e6 * one / MESSAGES / size for kind, one in spent.items()}
+    print(f"{size} subscribers: {each['plain']:.2f} us a delivery plain, {each['compressed']:.2f} compressed")
+    if spent["compressed"] > 1.5 * spent["plain"] + 0.2:
+        raise Wrong(f"{spent['compressed']:.2f} s compressed and {spent['plain']:.2f} s plain")
