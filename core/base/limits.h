@@ -99,7 +99,10 @@ enum {
     MESSAGE_BYTES_MAX = 64 << 20, // limits.message may not be set higher
     FRAGMENTS_MAX = 65536,
     DEFLATE_BYTES_MAX = 1 << 20, // longer messages go plain: one call of 3 ms is enough in a turn
-    DEFLATE_LEVEL_MAX = 9,       // libdeflate's higher ones cost 9 MB of tables and gain 2 %
+    TAKEOVER_SLOT_BYTES = 44 << 10, // one stream of zlib: 38.7 KB for 1.2.13, 2 KB more since 1.3.1
+    TAKEOVER_BYTES_MAX =
+        32 << 20,          // per worker, touched as streams open: 744 of them, then declined
+    DEFLATE_LEVEL_MAX = 9, // libdeflate's higher ones cost 9 MB of tables and gain 2 %
 
     PONG_PENDING_MAX =
         16, // a burst of pings is answered ping by ping, a flood is not (RFC 6455 5.5.3)

@@ -47,6 +47,11 @@ void conn_move(struct conns *conns, uint32_t index, enum conn_state to) {
     trace_add(conns->trace, conns->now_ms, TRACE_CONN_MOVE, index,
               (uint32_t)conn->state << 8 | (uint32_t)to, conn->fault);
     conns->open_count -= conn->state == CONN_OPEN;
+    if (conn->deflate_bits == CONN_DEFLATE_OWN && to != CONN_OPEN) { // nothing more is compressed
+        ws_takeover_close(conns->takeover, conns->streams[index]);
+        conns->streams[index] = 0;
+        conn->deflate_bits = HTTP_DEFLATE_BITS_MIN; // what comes in may still be compressed
+    }
     conn_clear(conn, CONN_PING_OUT); // phase_ms means something else from here on
     conn_clear(conn, CONN_PING_WAITS);
     conns->open_count += to == CONN_OPEN;

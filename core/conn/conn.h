@@ -32,6 +32,7 @@
 #include "core/hub/outbox.h"
 #include "core/ws/deflate.h"
 #include "core/ws/reader.h"
+#include "core/ws/takeover.h"
 
 #include <assert.h>
 
@@ -105,13 +106,16 @@ struct conn {
                        // last round trip in microseconds
     uint16_t settings : 12;    // index into conns.settings
     uint16_t deflate_bits : 4; // permessage-deflate was agreed: the window that the client keeps
-                               // for what we send, 2^8 to 2^15 bytes; 0 = it was not
+                               // for what we send, 2^8 to 2^15 bytes; 0 = it was not;
+                               // CONN_DEFLATE_OWN = with a stream of its own
     uint8_t state;             // enum conn_state
     uint8_t fault;             // why it ends: enum fault_id, meaningful once it is CLOSING or later
 };
 static_assert(sizeof(struct conn) == 64, "one cache line per connection");
 static_assert(SETTINGS_MAX <= 1 << 12, "an index fits");
 static_assert(HTTP_DEFLATE_BITS_MAX < 1 << 4, "the window fits");
+
+enum { CONN_DEFLATE_OWN = 1 };
 
 enum { WEBSOCKET_KEY_BYTES = 24 }; // 16 bytes in base64
 
@@ -150,6 +154,8 @@ struct conn_settings {
     bool refuses_text, refuses_binary; // `messages`: 1003
     uint8_t deflate_level;             // 0: permessage-deflate is declined
     uint32_t deflate_threshold;        // shorter messages go plain
+    bool deflate_takeover; // a stream of its own for whoever allows it, while the budget lasts;
+                           // only with the policy OUTBOX_CLOSE: what a stream made must be sent
 };
 
 struct conns {
@@ -160,7 +166,9 @@ struct conns {
     struct outboxes outboxes;
     struct wheel wheel;
     const struct conn_settings *settings;
-    struct ws_deflate *deflate; // NULL: permessage-deflate is declined
+    struct ws_deflate *deflate;   // NULL: permessage-deflate is declined
+    struct ws_takeover *takeover; // NULL: never with a stream of its own
+    uint32_t *streams;            // of takeover, by connection; touched only by those that have one
     struct counters *counters;
     struct trace *trace;
     struct histogram *round_trip; // ns

@@ -160,6 +160,42 @@ void conn_reply(struct conns *conns, uint32_t index, struct http_reply *reply) {
     }
 }
 
+// A stream of its own for this connection, when the client and the route allow it and the budget is
+// not spent. Its window is no larger than the client's.
+static bool takeover_open(struct conns *conns, uint32_t index, struct http_deflate_terms terms,
+                          const struct conn_settings *settings) {
+    bool is_wanted = conns->takeover != NULL && settings->deflate_takeover &&
+                     settings->bounds.policy == OUTBOX_CLOSE && terms.may_take_over &&
+                     terms.server_window_bits >= WS_TAKEOVER_BITS_MIN;
+    if (!is_wanted) {
+        return false;
+    }
+    uint8_t bits = terms.server_window_bits < WS_TAKEOVER_BITS_MAX ? terms.server_window_bits
+                                                                   : WS_TAKEOVER_BITS_MAX;
+    uint32_t stream = ws_takeover_open(conns->takeover, settings->deflate_level, bits);
+    counter_add(conns->counters,
+                stream != 0 ? COUNTER_takeovers_opened : COUNTER_takeovers_declined, 1);
+    if (stream != 0) {
+        conns->streams[index] = stream;
+    }
+    return stream != 0;
+}
+
+// Agrees to permessage-deflate, or not (0). Returns the length of the answer.
+static uint32_t deflate_agree(struct conns *conns, uint32_t index,
+                              const struct conn_settings *settings,
+                              uint8_t answer[HTTP_DEFLATE_ANSWER_BYTES_MAX]) {
+    const struct conn_input *input = conn_input_find(conns, index);
+    if (conns->deflate == NULL || !input->http.offers_deflate || settings->deflate_level == 0) {
+        return 0;
+    }
+    struct http_deflate_terms terms = input->http.deflate;
+    terms.takes_over = takeover_open(conns, index, terms, settings);
+    conn_at(conns, index)->deflate_bits =
+        terms.takes_over ? CONN_DEFLATE_OWN : terms.server_window_bits & 15u;
+    return http_deflate_answer(terms, answer);
+}
+
 void conn_upgrade(struct conns *conns, uint32_t index, uint16_t settings, struct span subprotocol) {
     struct conn *conn = conn_at(conns, index);
     check(conn->state == CONN_VERDICT);
@@ -173,10 +209,7 @@ void conn_upgrade(struct conns *conns, uint32_t index, uint16_t settings, struct
     }
     uint8_t bytes[REPLY_BYTES_MAX];
     uint8_t answer[HTTP_DEFLATE_ANSWER_BYTES_MAX];
-    bool has_deflate = conns->deflate != NULL && input->http.offers_deflate &&
-                       conns->settings[settings].deflate_level != 0;
-    struct http_deflate_terms terms = input->http.deflate;
-    uint32_t answer_bytes = has_deflate ? http_deflate_answer(terms, answer) : 0;
+    uint32_t answer_bytes = deflate_agree(conns, index, &conns->settings[settings], answer);
     uint32_t length = http_reply_write_switching(
         span_make(input->http.key, WEBSOCKET_KEY_BYTES), subprotocol,
         span_make(answer, answer_bytes), (struct span_mut){.data = bytes, .length = sizeof bytes});
@@ -186,7 +219,6 @@ void conn_upgrade(struct conns *conns, uint32_t index, uint16_t settings, struct
     }
     conn_input_end_exchange(conns, index);
     conn->settings = settings & (SETTINGS_MAX - 1u);
-    conn->deflate_bits = has_deflate ? terms.server_window_bits & 15u : 0u;
     conn_set(conn, CONN_WAS_OPEN);
     conn->opened_ms = conn_now32(conns);
     conn->message_ms = conn->opened_ms;

@@ -141,11 +141,54 @@ static uint32_t payload_form(struct conns *conns, const struct conn *conn, uint3
     return variant;
 }
 
+// The payload as the connection's own stream makes it, with one reference for the caller; 0: it
+// goes plain. What was made is in the window, and must be sent.
+static uint32_t payload_own(struct conns *conns, uint32_t index, uint32_t payload) {
+    const struct payload *content = payload_at(conns->arena, payload);
+    const struct conn_settings *settings = conn_settings_of(conns, conn_at(conns, index));
+    if (content->kind != PAYLOAD_MESSAGE || content->data_bytes < settings->deflate_threshold ||
+        content->data_bytes > DEFLATE_BYTES_MAX) {
+        return 0;
+    }
+    struct span data = payload_data(conns->arena, payload);
+    struct span_mut room = ws_deflate_room(conns->deflate, data.length);
+    uint32_t length = ws_takeover_deflate(conns->takeover, conns->streams[index], data, room);
+    if (length == 0) {
+        counter_add(conns->counters, COUNTER_pack_skipped, 1);
+        return 0;
+    }
+    uint32_t own = payload_packed(conns->arena, content->opcode, span_make(room.data, length));
+    if (own == 0) {
+        ws_takeover_reset(conns->takeover, conns->streams[index]);
+        return 0;
+    }
+    counter_add(conns->counters, COUNTER_messages_packed, 1);
+    counter_add(conns->counters, COUNTER_pack_bytes_before, data.length);
+    counter_add(conns->counters, COUNTER_pack_bytes_after, length);
+    return own;
+}
+
+static bool has_own_stream(const struct conn *conn) {
+    return conn->deflate_bits == CONN_DEFLATE_OWN && conn->state == CONN_OPEN;
+}
+
+static enum conn_send_result send_own(struct conns *conns, uint32_t index, uint32_t payload,
+                                      uint32_t channel, struct outbox_bounds bounds) {
+    uint32_t own = payload_own(conns, index, payload);
+    enum conn_send_result result =
+        send_bounded(conns, index, own != 0 ? own : payload, channel, bounds);
+    if (own != 0) {
+        payload_drop(conns->arena, own);
+    }
+    return result;
+}
+
 enum conn_send_result conn_offer(struct conns *conns, uint32_t index, uint32_t payload,
                                  uint32_t channel) {
     const struct conn *conn = conn_at(conns, index);
     const struct outbox *outbox = &conn->outbox;
-    payload = payload_form(conns, conn, payload);
+    bool is_own = has_own_stream(conn);
+    payload = is_own ? payload : payload_form(conns, conn, payload);
     struct outbox_bounds bounds = conn_settings_of(conns, conn)->bounds;
     if (!is_stuck(conns, outbox)) {
         uint64_t bytes =
@@ -157,12 +200,18 @@ enum conn_send_result conn_offer(struct conns *conns, uint32_t index, uint32_t p
         // It fits: nothing is conflated for a transport that takes all.
         bounds.policy = OUTBOX_CLOSE;
     }
+    if (is_own) {
+        return send_own(conns, index, payload, channel, bounds);
+    }
     return send_bounded(conns, index, payload, channel, bounds);
 }
 
 enum conn_send_result conn_send(struct conns *conns, uint32_t index, uint32_t payload,
                                 uint32_t channel) {
     struct outbox_bounds bounds = conn_settings_of(conns, conn_at(conns, index))->bounds;
+    if (has_own_stream(conn_at(conns, index))) {
+        return send_own(conns, index, payload, channel, bounds);
+    }
     payload = payload_form(conns, conn_at(conns, index), payload);
     return send_bounded(conns, index, payload, channel, bounds);
 }

@@ -68,7 +68,8 @@ static bool offer_judge(struct span params, struct http_deflate_terms *terms) {
         seen |= parameter;
     }
     *terms = (struct http_deflate_terms){.server_window_bits = server_bits,
-                                         .has_server_bits = (seen & SERVER_MAX_WINDOW_BITS) != 0};
+                                         .has_server_bits = (seen & SERVER_MAX_WINDOW_BITS) != 0,
+                                         .may_take_over = (seen & SERVER_NO_CONTEXT_TAKEOVER) == 0};
     return true;
 }
 
@@ -108,8 +109,12 @@ uint32_t http_deflate_answer(struct http_deflate_terms terms,
                              uint8_t target[HTTP_DEFLATE_ANSWER_BYTES_MAX]) {
     check(terms.server_window_bits >= HTTP_DEFLATE_BITS_MIN);
     check(terms.server_window_bits <= HTTP_DEFLATE_BITS_MAX);
-    uint32_t length = text_append(
-        target, 0, "permessage-deflate; server_no_context_takeover; client_no_context_takeover");
+    check(terms.may_take_over || !terms.takes_over);
+    uint32_t length = text_append(target, 0, "permessage-deflate");
+    if (!terms.takes_over) {
+        length = text_append(target, length, "; server_no_context_takeover");
+    }
+    length = text_append(target, length, "; client_no_context_takeover");
     if (terms.has_server_bits) {
         char digits[3] = {0};
         uint8_t bits = terms.server_window_bits;

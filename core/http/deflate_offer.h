@@ -1,6 +1,6 @@
 // The offers of permessage-deflate in Sec-WebSocket-Extensions (RFC 7692 7.1), server side. Ours is
-// always without context takeover, both ways, which a server may ask for whatever was offered
-// (7.1.1.1, 7.1.1.2). Pure.
+// without context takeover, which a server may ask for whatever was offered (7.1.1.1, 7.1.1.2): of
+// the client always, of itself unless its owner says otherwise. Pure.
 #pragma once
 #include "core/http/request.h"
 
@@ -13,6 +13,8 @@ enum {
 struct http_deflate_terms {
     uint8_t server_window_bits; // what the client keeps for us: we look back no farther than 2^N
     bool has_server_bits;       // it asked, so that the answer must say it
+    bool may_take_over;         // it lets us go on with our window from message to message
+    bool takes_over;            // we will: set by the owner before the answer is written
 };
 
 // Takes the first offer that is valid, in the client's order over all fields; others are declined:

@@ -92,14 +92,20 @@ void payload_drop(struct arena *arena, uint32_t handle) {
 uint32_t payload_pack(struct arena *arena, uint32_t handle, struct span packed) {
     check(payload_at(arena, handle)->kind == PAYLOAD_MESSAGE);
     check(payload_at(arena, handle)->packed == 0);
-    uint32_t variant = payload_frame(arena, payload_at(arena, handle)->opcode, packed);
-    if (variant == 0) {
-        return 0;
+    uint32_t variant = payload_packed(arena, payload_at(arena, handle)->opcode, packed);
+    if (variant != 0) {
+        payload_at(arena, handle)->packed = variant;
     }
-    payload_at(arena, variant)->packed = PAYLOAD_PACKED_NONE;
-    arena_at(arena, variant)[payload_at(arena, variant)->wire_start] |= RESERVED_1;
-    payload_at(arena, handle)->packed = variant;
     return variant;
+}
+
+uint32_t payload_packed(struct arena *arena, uint8_t opcode, struct span packed) {
+    uint32_t handle = payload_frame(arena, opcode, packed);
+    if (handle != 0) {
+        payload_at(arena, handle)->packed = PAYLOAD_PACKED_NONE;
+        arena_at(arena, handle)[payload_at(arena, handle)->wire_start] |= RESERVED_1;
+    }
+    return handle;
 }
 
 // The payload whose data begins at data_start of its block, with the frame head right before it.

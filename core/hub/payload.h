@@ -64,6 +64,8 @@ static inline void payload_hold(struct arena *arena, uint32_t handle) {
 // lets the message keep it. Its handle, without a reference for the caller; 0: no memory, and
 // nothing changed.
 uint32_t payload_pack(struct arena *arena, uint32_t handle, struct span packed);
+// A compressed message by itself, around a copy of `packed`; 0: no memory.
+uint32_t payload_packed(struct arena *arena, uint8_t opcode, struct span packed);
 // Notes that there will be none.
 static inline void payload_pack_not(struct arena *arena, uint32_t handle) {
     payload_at(arena, handle)->packed = PAYLOAD_PACKED_NONE;

@@ -83,6 +83,13 @@ bool ws_deflate_compress(struct ws_deflate *deflate, uint8_t level, struct span 
     return true;
 }
 
+struct span_mut ws_deflate_room(struct ws_deflate *deflate, uint32_t bytes) {
+    check(bytes <= deflate->plain_bytes_max);
+    touch(deflate, bytes);
+    return (struct span_mut){.data = deflate->packed,
+                             .length = (uint32_t)ws_deflate_packed_bytes_max(bytes)};
+}
+
 static void touch(struct ws_deflate *deflate, uint64_t bytes) {
     uint64_t most = bytes < deflate->plain_bytes_max ? bytes : deflate->plain_bytes_max;
     deflate->touched_bytes =

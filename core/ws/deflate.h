@@ -44,6 +44,9 @@ uint64_t ws_deflate_packed_bytes_max(uint32_t plain_bytes_max);
 // last.
 bool ws_deflate_compress(struct ws_deflate *deflate, uint8_t level, struct span data,
                          struct span *packed);
+// Scratch for whoever compresses a message of so many bytes (at most plain_bytes_max) otherwise:
+// that long at least, until the next call.
+struct span_mut ws_deflate_room(struct ws_deflate *deflate, uint32_t bytes);
 // Inflates a whole message (its fragments put together). NULL, and *plain is in the scratch until
 // the next call of this one; its data is never NULL. Of more than plain_bytes_max bytes:
 // message_too_big, having written no more than that. No DEFLATE: message_deflate.

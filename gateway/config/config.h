@@ -97,10 +97,13 @@ struct config_backpressure {
     uint8_t policy; // enum config_policy
 };
 
+enum config_takeover { CONFIG_TAKEOVER_OFF, CONFIG_TAKEOVER_SERVER };
+
 // permessage-deflate.
 struct config_compression {
     uint64_t threshold_bytes; // shorter messages go plain
-    uint32_t level;           // of libdeflate, 1 to 9; 0: never agreed to
+    uint32_t level;           // 1 to 9; 0: never agreed to
+    uint8_t takeover;         // enum config_takeover
 };
 
 struct config_engine {

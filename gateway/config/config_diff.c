@@ -133,6 +133,7 @@ static bool limits_equal(const struct config_route *a, const struct config_route
            a->backpressure.stall_ms == b->backpressure.stall_ms &&
            a->backpressure.policy == b->backpressure.policy &&
            a->compression.level == b->compression.level &&
+           a->compression.takeover == b->compression.takeover &&
            a->compression.threshold_bytes == b->compression.threshold_bytes;
 }
 

@@ -9,7 +9,6 @@ const struct config_missing config_missing[] = {
     {"route", "proxy", "`proxy`", NULL},
     {"route", "events", "`events`", NULL},
     {"route", "tunnel", "`tunnel`", NULL},
-    {"compression", "takeover", "`compression.takeover` other than `off`", "off"},
 };
 const uint32_t config_missing_count = sizeof(config_missing) / sizeof(config_missing[0]);
 

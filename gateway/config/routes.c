@@ -201,6 +201,18 @@ static void channels_read(struct route_state *state) {
     }
 }
 
+// A message that a connection's own stream compressed must be sent: the next one refers to it.
+static void check_takeover(const struct route_state *state) {
+    const struct config_node *own = state->section.compression;
+    if (state->route.compression.level != 0 &&
+        state->route.compression.takeover == CONFIG_TAKEOVER_SERVER &&
+        state->route.backpressure.policy != CONFIG_POLICY_CLOSE) {
+        config_error(state->reader, own != NULL ? own->place : state->map->place,
+                     "`compression.takeover` is `server` and `backpressure.policy` may drop "
+                     "messages; write compression: {takeover: off}, or policy: close");
+    }
+}
+
 static void limits_read(struct route_state *state) {
     struct config_reader *reader = state->reader;
     const struct route_section *section = &state->section;
@@ -215,6 +227,7 @@ static void limits_read(struct route_state *state) {
     config_compression_read(reader, section->compression, &state->route.compression);
     state->route.limits = limits.route;
     state->route.backpressure = backpressure.route;
+    check_takeover(state);
     uint32_t channel_count = state->route.channels.subscribe.count;
     if (!is_sound || !state->defaults->is_sound) {
         return;

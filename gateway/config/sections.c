@@ -104,9 +104,11 @@ const struct schema config_schema_backpressure_route = {.name = "backpressure",
                                                             COUNT_OF(backpressure_route_keys),
                                                         .global = &config_schema_backpressure};
 
+static const char *const takeover_names[] = {"off", "server", NULL}; // enum config_takeover
 static const struct schema_key compression_keys[] = {
     NUMBER("level", SCHEMA_COUNT, COMPRESSION(level), 1, DEFLATE_LEVEL_MAX),
     NUMBER("threshold", SCHEMA_BYTES, COMPRESSION(threshold_bytes), 1, MESSAGE_BYTES_MAX),
+    NAME("takeover", COMPRESSION(takeover), takeover_names),
 };
 const struct schema config_schema_compression = {.name = "compression",
                                                  .title = "in `compression`",

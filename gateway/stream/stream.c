@@ -26,6 +26,7 @@ static struct conn_settings settings_make(const struct config_route *route) {
         .refuses_text = route->messages == CONFIG_MESSAGES_BINARY,
         .refuses_binary = route->messages == CONFIG_MESSAGES_TEXT,
         .deflate_level = (uint8_t)route->compression.level,
+        .deflate_takeover = route->compression.takeover == CONFIG_TAKEOVER_SERVER,
         .deflate_threshold = (uint32_t)route->compression.threshold_bytes,
     };
 }

@@ -39,6 +39,7 @@ struct worker {
     struct arena arena;
     struct ws_deflate deflate;
     struct memory deflate_scratch;
+    struct ws_takeover takeover;
     struct pool channels, subscriptions, messages, homes;
     struct counters counters;
     struct trace trace;

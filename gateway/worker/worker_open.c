@@ -36,7 +36,7 @@ struct layout {
         message_book;
     struct memory home_space, home_book, hub_buckets, home_buckets;
     struct memory arena_space, arena_book;
-    struct memory deflate;
+    struct memory deflate, takeover, streams;
     uint32_t subscription_max;
     uint64_t arena_bytes;
 };
@@ -111,6 +111,8 @@ static void layout_make(struct layout *layout, struct worker_reserve *reserve,
     layout->arena_space = part(reserve, space);
     layout->arena_book = part(reserve, arena_book_bytes(space));
     layout->deflate = part(reserve, ws_deflate_scratch_bytes(MESSAGE_BYTES_MAX));
+    layout->takeover = part(reserve, TAKEOVER_BYTES_MAX);
+    layout->streams = part(reserve, ((uint64_t)connection_max + 1) * sizeof(uint32_t));
 }
 
 // Transparent huge pages would make one touched page two megabytes: density goes before speed here.
@@ -158,7 +160,8 @@ static void conns_open(struct worker *worker, const struct layout *layout,
 
 // All levels at once, so that a reload may ask for any: 5 MB of address space, of which only what
 // is used is touched. False: no memory.
-static bool deflate_open(struct worker *worker, struct memory scratch) {
+static bool deflate_open(struct worker *worker, const struct layout *layout) {
+    struct memory scratch = layout->deflate;
     struct libdeflate_decompressor *decompressor = libdeflate_alloc_decompressor();
     if (decompressor == NULL) {
         return false;
@@ -171,6 +174,9 @@ static bool deflate_open(struct worker *worker, struct memory scratch) {
     }
     worker->deflate_scratch = scratch;
     worker->clients.conns.deflate = &worker->deflate;
+    ws_takeover_init(&worker->takeover, layout->takeover);
+    worker->clients.conns.takeover = &worker->takeover;
+    worker->clients.conns.streams = (uint32_t *)(void *)layout->streams.data;
     return is_whole;
 }
 
@@ -327,7 +333,7 @@ int worker_open(struct worker *worker, const struct worker_options *options, con
     json_memory_set(&worker->arena);
     hub_open(worker, &layout, options->random);
     conns_open(worker, &layout, options);
-    if (!deflate_open(worker, layout.deflate)) {
+    if (!deflate_open(worker, &layout)) {
         return -ENOMEM;
     }
     struct bus_options bus = {.shared = options->bus_shared,

@@ -14,6 +14,7 @@ compression: false
 routes:
   - {path: /, page: demo}
   - {path: /deflate, echo: {}, compression: {threshold: 100B}}
+  - {path: /deflate-own, echo: {}, compression: {threshold: 10B, takeover: server}}
   - {path: /deflate-small, echo: {}, compression: {}, limits: {message: 1000B}}
   - {path: "/deflate-chat/{room}", channels: {subscribe: ["deflate.{room}"], publish: "deflate.{room}"}, compression: {level: 6}}
   - {path: /echo, echo: {}}

@@ -214,6 +214,69 @@ def broadcast(t):
         raise Wrong("the plain one got something else")
 
 
+# -- a window that the server keeps ------------------------------------------------------------------------------------
+
+OWN = "permessage-deflate; client_no_context_takeover"
+
+
+@row("RFC 7692 7.1.1.1", "what is sent refers to what was sent before, where the route allows it")
+def takeover(t):
+    peer, said = offered(t, "permessage-deflate; client_max_window_bits", "/deflate-own")
+    if said != OWN:
+        raise Wrong(f"agreed to {said}")
+    inflater, sizes = zlib.decompressobj(-12), []
+    data = bytes(random.Random(1).choices(b"abcdefghijklmnop", k=300))
+    for message in (data, data, b"x", bytes(random.Random(2).randbytes(500)), data, data[:9], data):
+        peer.send(frame(BINARY, message))
+        first, back = taken(peer)
+        sizes.append(len(back))
+        if (inflated(back, inflater) if first & 0x40 else back) != message:
+            raise Wrong(f"message {len(sizes)} was altered")
+    # The third and the one before the last are below the threshold; noise goes plain, and the window begins anew.
+    if sizes[1] > 12 or sizes[2:4] != [1, 500] or sizes[4] < 100 or sizes[5] != 9 or sizes[6] > 12:
+        raise Wrong(f"sizes on the wire: {sizes}")
+
+
+@row("RFC 7692 7.1.1.1", "a server that is asked not to take over MUST say so and not do it")
+def takeover_declined(t):
+    for offer, more in (
+        ("permessage-deflate; server_no_context_takeover", ""),
+        ("permessage-deflate; server_max_window_bits=8", "; server_max_window_bits=8"),
+    ):
+        peer, said = offered(t, offer, "/deflate-own")
+        if said != AGREED + more:
+            raise Wrong(f"agreed to {said}")
+        for _ in range(2):
+            echoes(peer, packed(b"Hello" * 40), b"Hello" * 40)
+
+
+@row("RFC 7692 7.1.2.1", "a window that the server keeps is no larger than was agreed", cases=range(9, 16))
+def takeover_window(t, bits):
+    peer, said = offered(t, f"permessage-deflate; server_max_window_bits={bits}", "/deflate-own")
+    if said != f"{OWN}; server_max_window_bits={bits}":
+        raise Wrong(f"agreed to {said}")
+    chance, last, reach = random.Random(bits), b"", 0
+    history = bytearray()
+    for number in range(40):
+        piece = bytes(chance.choices(b"abcdefghijklmnop", k=100 + 7 * number))
+        message = piece + last
+        peer.send(frame(BINARY, message))
+        first, back = taken(peer)
+        if first != 0xC2:
+            raise Wrong(f"message {number} came as {first:#x}")
+        # zlib's own inflater looks back as far as one call wrote, so it gets little room, and what is older itself.
+        inflater = zlib.decompressobj(-bits, bytes(history[-(1 << bits) :])) if history else zlib.decompressobj(-bits)
+        whole, rest = bytearray(), back + TAIL
+        while rest:
+            whole += inflater.decompress(rest, 32)
+            rest = inflater.unconsumed_tail
+        whole += inflater.flush(32)
+        if bytes(whole) != message:
+            raise Wrong(f"message {number} needs more than a window of 2^{bits}")
+        history += message
+        last = piece
+
+
 # -- what fails the connection ----------------------------------------------------------------------------------------
 
 BAD = {

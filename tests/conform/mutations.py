@@ -141,6 +141,18 @@ MUTATIONS = [
         "if (false) {",
     ),
     (
+        "a window kept although the client asked not to",
+        "core/conn/conn_http.c",
+        "settings->bounds.policy == OUTBOX_CLOSE && terms.may_take_over &&",
+        "settings->bounds.policy == OUTBOX_CLOSE &&",
+    ),
+    (
+        "a window that goes on behind what was not sent",
+        "core/ws/takeover.c",
+        "    if (!is_whole) {\n        ws_takeover_reset(takeover, stream);",
+        "    if (!is_whole) {",
+    ),
+    (
         "doubled parameters of an offer taken",
         "core/http/deflate_offer.c",
         "parameter == 0 || (seen & parameter) != 0",

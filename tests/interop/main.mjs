@@ -22,6 +22,7 @@ log: {level: debug}
 routes:
   - {path: /, page: demo}
   - {path: /echo, echo: {}}
+  - {path: /own, echo: {}, compression: {takeover: server}}
   - {path: "/chat/{room}", channels: {subscribe: ["chat.{room}"], publish: "chat.{room}"}}
   - {path: "/others/{room}", channels: {subscribe: ["others.{room}"], publish: "others.{room}", echo_self: false}}
   - {path: /rooms, channels: {allow: ["room.*"]}}

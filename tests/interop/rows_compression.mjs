@@ -12,7 +12,9 @@ export function addCompression(world) {
     for (const name of Object.keys(world.packers)) {
         for (const [count, tier] of [[100, "ci"], [1000, "all"]]) {
             row(`${name}: ${count} messages each way, compressed where it pays, none lost or altered`,
-                () => mixed(world, name, count), { tier, lane: "all" });
+                () => mixed(world, name, count, "/echo"), { tier, lane: "all" });
+            row(`${name}: ${count} messages each way, those to it in one window of its own`,
+                () => mixed(world, name, count, "/own"), { tier, lane: "all" });
         }
     }
 }
@@ -35,11 +37,11 @@ async function counted(gateway, most) {
     return { packed, unpacked, connections };
 }
 
-async function mixed({ gateway, packers }, name, count) {
+async function mixed({ gateway, packers }, name, count, path) {
     const { call } = packers[name];
     await sleep(200); // whoever was there before has been counted
     const before = await counted(gateway, Infinity);
-    const { number, extensions } = await call("open", gateway.url("/echo"));
+    const { number, extensions } = await call("open", gateway.url(path));
     const isAgreed = !DECLINED.has(name);
     check(/permessage-deflate/.test(extensions), isAgreed, `agreed in ${JSON.stringify(extensions)}`);
     const plan = planOf(count);

@@ -71,14 +71,15 @@ static void routes_make(struct routes *routes, const struct laws_rules *rules) {
     static const char *const plain[] = {
         "path: /, page: demo",
         "path: /echo, echo: {}",
-        "path: /few, echo: {}, limits: {fragments: 4}",
+        "path: /few, echo: {}, limits: {fragments: 4}, compression: {takeover: server}",
         "path: /text, echo: {}, messages: text",
         "path: /binary, echo: {}, messages: binary",
         "path: /protocols, echo: {}, subprotocols: [chat.v2, mqtt]",
         "path: /two, echo: {}, limits: {connections: 2}",
         "path: \"/chat/{room}\", channels: {subscribe: [\"chat.{room}\"], publish: "
         "\"chat.{room}\"}",
-        "path: \"/listen/{room}\", channels: {subscribe: [\"chat.{room}\"]}",
+        "path: \"/listen/{room}\", channels: {subscribe: [\"chat.{room}\"]}, compression: "
+        "{takeover: server}",
         "path: \"/textchat/{room}\", messages: text, channels: {subscribe: [\"text.{room}\"], "
         "publish: \"text.{room}\"}",
         "path: \"/quiet/{room}\", channels: {subscribe: [\"quiet.{room}\"], publish: "

@@ -108,7 +108,7 @@ BAD = {
     "bad-policy": (GOOD + "backpressure: {policy: drop}\n", 5, 24, "drop"),
     "wrong-type": ("listeners: 7\nroutes: []\n", 1, 12, "listeners"),
     "tls": (GOOD.replace("8080", "8080\n    tls: {certificate: a, key: b}"), 3, None, "tls"),
-    "compression": (GOOD + "compression: {takeover: server}\n", 5, None, "takeover"),
+    "compression": (GOOD + "compression: {takeover: client}\n", 5, None, "takeover"),
     "backplane": (GOOD + "backplane: {nats: {servers: []}}\n", 5, None, "backplane"),
     "empty": ("", None, None, ""),
     "not-utf8": (b"listeners: \xff\n", 1, None, ""),

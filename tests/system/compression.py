@@ -20,6 +20,7 @@ routes:
   - {path: /echo, echo: {}}
   - {path: "/chat/{room}", channels: {subscribe: ["chat.{room}"], publish: "chat.{room}"}}
   - {path: "/others/{room}", channels: {publish: "chat.{room}"}}
+  - {path: "/own/{room}", channels: {subscribe: ["chat.{room}"]}, compression: {takeover: server}}
   - {path: /off, echo: {}, compression: false}
 """
 OFFER = ("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")
@@ -136,6 +137,40 @@ def told(gateway, crowd, members, sender, first):
 
 def inflated(data):
     return zlib.decompress(data + TAIL + b"\3\0", -15)
+
+
+OWN = 744  # TAKEOVER_BYTES_MAX / TAKEOVER_SLOT_BYTES
+
+
+@row("README, compression", "windows of their own are bounded: who comes later is compressed without")
+def budget(t):
+    gateway = t.start(CONFIGURATION)
+    before = resident(gateway)
+    with Crowd(gateway.address) as crowd:
+        members = crowd.join(OWN + 50, "/own/prices", add=[OFFER])
+        sender = opened(t, "/others/prices", offers=False)[0]
+        counted = [gateway.metric(f"holdfast_takeovers_{one}_total") for one in ("opened", "declined")]
+        if counted != [OWN, 50]:
+            raise Wrong(f"opened and declined: {counted}")
+        inflaters = [zlib.decompressobj(-15) for _ in range(OWN)]
+        for number in (1, 1, 2):
+            sender.send(text(prices(number)))
+            crowd.until(lambda: all(one.messages for one in members), 60, "a message")
+            for at, one in enumerate(members):
+                data = one.messages.pop() + TAIL
+                whole = inflaters[at].decompress(data) if at < OWN else zlib.decompress(data + b"\3\0", -15)
+                if whole != prices(number):
+                    raise Wrong(f"message {number} to {at} was altered")
+        grown = resident(gateway) - before
+        if grown > 48 << 20:
+            raise Wrong(f"{grown >> 20} MiB for {OWN} windows of 44 KiB")
+        for one in members[:10]:
+            crowd.selector.unregister(one.sock)
+            one.sock.close()
+            one.end = "fin"
+        time.sleep(0.3)
+        if not opened(t, "/own/prices")[1] or gateway.metric("holdfast_takeovers_opened_total") != OWN + 1:
+            raise Wrong("what was given back is not given again")
 
 
 # Compressing 4 KiB takes 20 us: for each subscriber that would be ten times what sending it takes, and 4 s in all.

@@ -92,6 +92,49 @@ Test(conn_deflate, is_agreed_to_when_both_want_it) {
     }
 }
 
+// A connection with a stream of its own, the budget being `slots`.
+static struct ws_takeover *takeover_open(uint32_t slots) {
+    static struct ws_takeover takeover;
+    static uint32_t streams[64];
+    static uint8_t space[2 * TAKEOVER_SLOT_BYTES] __attribute__((aligned(64)));
+    ws_takeover_init(&takeover,
+                     (struct memory){.data = space, .length = slots * TAKEOVER_SLOT_BYTES});
+    test->conns.takeover = &takeover;
+    test->conns.streams = streams;
+    test->settings[1].deflate_takeover = true;
+    return &takeover;
+}
+
+Test(conn_deflate, a_stream_of_its_own_while_the_budget_lasts) {
+    static const char own[] = OFFER "; client_no_context_takeover";
+    static const struct {
+        const char *fields, *answer;
+        uint32_t slots, opened, declined;
+        uint8_t bits, policy;
+    } rows[] = {
+        {OFFER "\r\n", own, 1, 1, 0, CONN_DEFLATE_OWN, OUTBOX_CLOSE},
+        {OFFER "\r\n", AGREED, 0, 0, 1, 15, OUTBOX_CLOSE},
+        {OFFER "\r\n", AGREED, 1, 0, 0, 15, OUTBOX_DROP_OLDEST},
+        {OFFER "; server_no_context_takeover\r\n", AGREED, 1, 0, 0, 15, OUTBOX_CLOSE},
+        {OFFER "; server_max_window_bits=8\r\n", AGREED, 1, 0, 0, 8, OUTBOX_CLOSE},
+        {OFFER "; server_max_window_bits=9\r\n", own, 1, 1, 0, CONN_DEFLATE_OWN, OUTBOX_CLOSE},
+    };
+    for (uint32_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        world_open();
+        struct ws_takeover *takeover = takeover_open(rows[i].slots);
+        test->settings[1].bounds.policy = rows[i].policy;
+        cr_expect(upgrade(rows[i].fields, rows[i].answer), "row %u", i);
+        cr_expect_eq(conn_test_conn(test)->deflate_bits, rows[i].bits, "row %u", i);
+        cr_expect_eq(takeover->open_count, rows[i].opened, "row %u", i);
+        cr_expect_eq(test->counters.values[COUNTER_takeovers_opened], rows[i].opened, "row %u", i);
+        cr_expect_eq(test->counters.values[COUNTER_takeovers_declined], rows[i].declined, "row %u",
+                     i);
+        feed_frame(FIN | WS_CLOSE, "\x03\xe8", 2); // nothing more is compressed
+        cr_expect_eq(takeover->open_count, 0u, "row %u", i);
+        world_close();
+    }
+}
+
 Test(conn_deflate, without_it_the_bit_is_reserved) {
     world_open();
     cr_assert_not(upgrade("", "Extensions"));

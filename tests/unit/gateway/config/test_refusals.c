@@ -412,6 +412,9 @@ Test(config_refusals, compression) {
          "256B}, or false\n"},
         {BASE "compression: {levle: 1}\n",
          "f.yaml:3:15: unknown key `levle` in `compression`; did you mean `level`?\n"},
+        {BASE "compression: {level: 10, takeover: client}\n",
+         "f.yaml:3:22: `compression.level` is `10`; write 1 to 9\n"
+         "f.yaml:3:36: `compression.takeover` is `client`; write off or server\n"},
     };
     world_refuses(rows, COUNT_OF(rows));
 }
@@ -420,13 +423,10 @@ Test(config_refusals, parts_that_are_not_built) {
     static const struct refusal rows[] = {
         {BASE "auth: {}\n"
               "upstreams: {}\n"
-              "backplane: {}\n"
-              "compression: {takeover: server}\n",
+              "backplane: {}\n",
          "f.yaml:3:1: `auth` is not built yet in this version; remove it\n"
          "f.yaml:4:1: `upstreams` is not built yet in this version; remove it\n"
-         "f.yaml:5:1: `backplane` is not built yet in this version; remove it\n"
-         "f.yaml:6:15: `compression.takeover` other than `off` is not built yet in this version; "
-         "remove it\n"},
+         "f.yaml:5:1: `backplane` is not built yet in this version; remove it\n"},
         {"listeners: [{address: 1.2.3.4:5, proxy_protocol: {}}]\n" ROUTE,
          "f.yaml:1:34: `proxy_protocol` is not built yet in this version; remove it\n"},
         {BASE "upstreams: *x\n", "f.yaml:3:12: aliases are not part of this dialect; write the "

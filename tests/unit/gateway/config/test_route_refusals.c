@@ -157,15 +157,31 @@ Test(config_route_refusals, parts_that_are_not_built) {
                   "  - {path: /a, proxy: {upstream: web}}\n"
                   "  - {path: /b, events: {}}\n"
                   "  - {path: /c, tunnel: {}, auth: users}\n"
-                  "  - {path: /d, echo: {}, compression: {takeover: server}}\n"
                   "  - {path: /e, proxy: {}, upgrade: false}\n",
          "f.yaml:3:16: `proxy` is not built yet in this version; remove it\n"
          "f.yaml:4:16: `events` is not built yet in this version; remove it\n"
          "f.yaml:5:16: `tunnel` is not built yet in this version; remove it\n"
          "f.yaml:5:28: `auth` is not built yet in this version; remove it\n"
-         "f.yaml:6:40: `compression.takeover` other than `off` is not built yet in this version; "
-         "remove it\n"
-         "f.yaml:7:16: `proxy` is not built yet in this version; remove it\n"},
+         "f.yaml:6:16: `proxy` is not built yet in this version; remove it\n"},
+    };
+    world_refuses(rows, COUNT_OF(rows));
+}
+
+Test(config_route_refusals, takeover_and_a_policy_that_drops) {
+    static const struct refusal rows[] = {
+        {LISTENER "compression: {takeover: server}\n"
+                  "routes:\n"
+                  "  - {path: /a, echo: {}}\n"
+                  "  - {path: /b, echo: {}, backpressure: {policy: drop_oldest}}\n"
+                  "  - {path: /c, echo: {}, backpressure: {policy: conflate}, compression: false}\n"
+                  "  - {path: /d, echo: {}, backpressure: {policy: conflate}, compression: "
+                  "{takeover: off}}\n"
+                  "  - {path: /e, echo: {}, backpressure: {policy: conflate}, compression: "
+                  "{level: 2}}\n",
+         "f.yaml:5:5: `compression.takeover` is `server` and `backpressure.policy` may drop "
+         "messages; write compression: {takeover: off}, or policy: close\n"
+         "f.yaml:8:75: `compression.takeover` is `server` and `backpressure.policy` may drop "
+         "messages; write compression: {takeover: off}, or policy: close\n"},
     };
     world_refuses(rows, COUNT_OF(rows));
 }
