@@ -28,8 +28,7 @@ static uint8_t request_kind(const struct http_request *request, bool is_upgrade)
     return kinds[request->method];
 }
 
-// What a match that is not FOUND means for the client.
-static enum fault_id match_fault(enum route_result result) {
+static enum fault_id match_fault(enum route_result result) { // of one that is not FOUND
     switch (result) {
     case ROUTE_NOT_FOUND:
         return FAULT_not_found;
@@ -276,8 +275,7 @@ static void on_upgrade(struct stream *stream, uint32_t index, const struct route
         stream_refuse(stream, index, (enum fault_id)fault->id, NULL, span_empty());
         return;
     }
-    // rule_leave finds it also when the upgrade fails
-    conn_at(stream->conns, index)->settings = settings & (SETTINGS_MAX - 1u);
+    conn_at(stream->conns, index)->settings = settings & (SETTINGS_MAX - 1u); // for rule_leave
     upgrade_now(stream, index, settings, subprotocol);
 }
 
@@ -494,8 +492,8 @@ void stream_on_request(struct stream *stream, uint32_t index, const struct conn_
     struct route_match match;
     enum route_result result = route_match(stream->site->routes, &question, &match);
     if (result != ROUTE_FOUND) {
-        const char *allow = result == ROUTE_NOT_ALLOWED ? match.allow : NULL;
-        stream_refuse(stream, index, match_fault(result), allow, span_empty());
+        stream_refuse(stream, index, match_fault(result),
+                      result == ROUTE_NOT_ALLOWED ? match.allow : NULL, span_empty());
         return;
     }
     on_route(stream, index, &match, kind);

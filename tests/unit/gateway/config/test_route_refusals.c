@@ -180,7 +180,7 @@ Test(config_route_refusals, takeover_and_a_policy_that_drops) {
                   "{level: 2}}\n",
          "f.yaml:5:5: `compression.takeover` is `server` and `backpressure.policy` may drop "
          "messages; write compression: {takeover: off}, or policy: close\n"
-         "f.yaml:8:75: `compression.takeover` is `server` and `backpressure.policy` may drop "
+         "f.yaml:8:73: `compression.takeover` is `server` and `backpressure.policy` may drop "
          "messages; write compression: {takeover: off}, or policy: close\n"},
     };
     world_refuses(rows, COUNT_OF(rows));
