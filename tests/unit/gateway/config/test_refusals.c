@@ -413,8 +413,9 @@ Test(config_refusals, compression) {
         {BASE "compression: {levle: 1}\n",
          "f.yaml:3:15: unknown key `levle` in `compression`; did you mean `level`?\n"},
         {BASE "compression: {level: 10, takeover: client}\n",
-         "f.yaml:3:22: `compression.level` is `10`; write 1 to 9\n"
-         "f.yaml:3:36: `compression.takeover` is `client`; write off or server\n"},
+         "f.yaml:3:22: `compression.level` is `10`, which is too large; write 1 to 9\n"
+         "f.yaml:3:36: `compression.takeover` is `client`, which is none of its words; write off "
+         "or server\n"},
     };
     world_refuses(rows, COUNT_OF(rows));
 }
