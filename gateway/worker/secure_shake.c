@@ -221,6 +221,9 @@ static void step_or_wait(struct clients *clients, uint32_t index) {
     if (block != 0) {
         arena_give(clients->conns.arena, block);
     }
+    if (conn_at(&clients->conns, index)->state != CONN_ENDED) {
+        conn_touch(&clients->conns, index); // what came while it waited is read now
+    }
 }
 
 void secure_turn(struct clients *clients) {

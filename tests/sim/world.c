@@ -136,7 +136,9 @@ static void edges_check(struct thread *thread) {
     for (uint32_t i = 1; i <= clients->index_peak; i++) {
         const struct conn *conn = conn_at(&clients->conns, i);
         bool waits = (clients->bits[i] & CLIENTS_WAITS) != 0; // for lent memory: its turn comes
-        if (conn->state == CONN_FREE || waits || !conn_may_read(&clients->conns, i)) {
+        bool is_tls = (clients->bits[i] & CLIENTS_TLS) != 0;  // its handshake may wait for its turn
+        bool wants = is_tls ? secure_may_read(clients, i) : conn_may_read(&clients->conns, i);
+        if (conn->state == CONN_FREE || waits || !wants) {
             continue;
         }
         link_id id = clients->links[i];
