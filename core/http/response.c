@@ -68,23 +68,20 @@ enum http_scan_result http_response_scan(struct http_scan *scan, struct span byt
     }
     uint32_t window = bytes.length < head_bytes_max ? bytes.length : head_bytes_max;
     while (scan->scanned < window) { // every turn ends a line of two or more bytes, or returns
-        struct span ahead = span_first(span_from(bytes, scan->scanned), window - scan->scanned);
-        uint32_t end = scan->scanned + http_text_length(ahead);
-        scan->scanned = end;
-        if (end == window || (end + 1 == window && bytes.data[end] == '\r')) {
+        enum http_line_step step = http_line_scan(scan, bytes, window);
+        if (step == HTTP_LINE_CUT) {
             break;
         }
-        if (bytes.data[end] != '\r' || bytes.data[end + 1] != '\n') {
+        if (step == HTTP_LINE_BROKEN) {
             return scan_fail(scan, fault);
         }
-        enum http_scan_result result = scan_line(scan, bytes, end, fault);
+        enum http_scan_result result = scan_line(scan, bytes, scan->scanned, fault);
         if (result == HTTP_SCAN_FAULT) {
             return result;
         }
-        scan->scanned = end + 2;
-        scan->line_start = end + 2;
+        http_line_next(scan);
         if (result == HTTP_SCAN_DONE) {
-            *head_bytes = end + 2;
+            *head_bytes = scan->scanned;
             return result;
         }
     }

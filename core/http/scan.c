@@ -2,9 +2,21 @@
 // only a CR at the very end of the bytes is looked at again.
 #include "core/base/check.h"
 #include "core/http/chars.h"
+#include "core/http/field_line.h"
 #include "core/http/line.h"
 
 #include "core/base/pure.h"
+
+enum http_line_step http_line_scan(struct http_scan *scan, struct span bytes, uint32_t window) {
+    struct span ahead = span_first(span_from(bytes, scan->scanned), window - scan->scanned);
+    uint32_t end = scan->scanned + http_text_length(ahead);
+    scan->scanned = end;
+    if (end == window || (end + 1 == window && bytes.data[end] == '\r')) {
+        return HTTP_LINE_CUT;
+    }
+    bool has_ended = bytes.data[end] == '\r' && bytes.data[end + 1] == '\n';
+    return has_ended ? HTTP_LINE_ENDED : HTTP_LINE_BROKEN;
+}
 
 // Method, target and version with their two spaces, without CRLF.
 enum { REQUEST_LINE_BYTES_MAX = METHOD_BYTES_MAX + 1 + TARGET_BYTES_MAX + 9 };
@@ -70,28 +82,25 @@ enum http_scan_result http_scan_feed(struct http_scan *scan, struct span bytes,
     }
     uint32_t window = bytes.length < head_bytes_max ? bytes.length : head_bytes_max;
     while (scan->scanned < window) { // every turn ends a line of two or more bytes, or returns
-        struct span ahead = span_first(span_from(bytes, scan->scanned), window - scan->scanned);
-        uint32_t end = scan->scanned + http_text_length(ahead);
-        scan->scanned = end;
-        if (end - scan->line_start > REQUEST_LINE_BYTES_MAX &&
+        enum http_line_step step = http_line_scan(scan, bytes, window);
+        if (scan->scanned - scan->line_start > REQUEST_LINE_BYTES_MAX &&
             scan_is_in_request_line(scan, bytes)) {
             *fault = fault_get(FAULT_target_too_long);
             return HTTP_SCAN_FAULT;
         }
-        if (end == window || (end + 1 == window && bytes.data[end] == '\r')) {
+        if (step == HTTP_LINE_CUT) {
             break;
         }
-        if (bytes.data[end] != '\r' || bytes.data[end + 1] != '\n') {
+        if (step == HTTP_LINE_BROKEN) {
             return scan_fail(scan, bytes, fault);
         }
-        enum http_scan_result result = scan_line(scan, bytes, end, fault);
+        enum http_scan_result result = scan_line(scan, bytes, scan->scanned, fault);
         if (result == HTTP_SCAN_FAULT) {
             return result;
         }
-        scan->scanned = end + 2;
-        scan->line_start = end + 2;
+        http_line_next(scan);
         if (result == HTTP_SCAN_DONE) {
-            *head_bytes = end + 2;
+            *head_bytes = scan->scanned;
             return result;
         }
     }

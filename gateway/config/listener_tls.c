@@ -15,6 +15,9 @@ struct tls_section {
 static const char *const layer_names[] = {"compact", NULL};
 static const char *const version_names[] = {[CONFIG_TLS_12] = "1.2", [CONFIG_TLS_13] = "1.3", NULL};
 
+enum { CERTIFICATE_KEYS = 2 };
+
+// The first CERTIFICATE_KEYS of them are all that an entry of `certificates` has.
 static const struct schema_key tls_keys[] = {
     {.name = "certificate",
      .type = SCHEMA_SCALAR,
@@ -56,21 +59,11 @@ static void file_keep(struct config_reader *reader, const char *name,
     }
 }
 
-static const struct schema_key certificate_keys[] = {
-    {.name = "certificate",
-     .type = SCHEMA_SCALAR,
-     .offset = offsetof(struct tls_section, certificate),
-     .is_required = true},
-    {.name = "key",
-     .type = SCHEMA_SCALAR,
-     .offset = offsetof(struct tls_section, key),
-     .is_required = true},
-};
 static const struct schema certificate_schema = {.name = "certificate",
                                                  .title = "in `tls.certificates`",
                                                  .prefix = "tls.certificates[].",
-                                                 .keys = certificate_keys,
-                                                 .key_count = 2};
+                                                 .keys = tls_keys,
+                                                 .key_count = CERTIFICATE_KEYS};
 
 static struct config_certificate certificate_keep(struct config_reader *reader,
                                                   const struct tls_section *section,

@@ -3,9 +3,9 @@
 // right secret so that the claims are reached; or a set of keys.
 #include "core/base/arena.h"
 #include "core/base/check.h"
-#include "core/base/digest.h"
 #include "core/crypto/hash.h"
 #include "gateway/auth/jwt.h"
+#include "tests/harness/base64url.h"
 
 #include <stdlib.h>
 
@@ -45,15 +45,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 }
 
 static uint32_t encode(struct span input, uint8_t *target) {
-    uint32_t length =
-        base64_encode(input, (struct span_mut){.data = target, .length = 2 * TEXT_BYTES_MAX});
-    while (length > 0 && target[length - 1] == '=') {
-        length--;
-    }
-    for (uint32_t i = 0; i < length; i++) {
-        target[i] = target[i] == '+' ? '-' : target[i] == '/' ? '_' : target[i];
-    }
-    return length;
+    return base64url_encode(input, (struct span_mut){.data = target, .length = 2 * TEXT_BYTES_MAX});
 }
 
 static bool is_valid(struct span token) {

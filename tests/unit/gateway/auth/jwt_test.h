@@ -3,6 +3,7 @@
 #pragma once
 #include "core/crypto/hash.h"
 #include "gateway/auth/jwt.h"
+#include "tests/harness/base64url.h"
 #include "tests/unit/core/conn/conn_test.h"
 
 #define HS256_SET                                                                                  \
@@ -25,18 +26,8 @@ static inline void jwt_test_close(struct conn_test *test) {
     free(test);
 }
 
-// base64 with the other alphabet, and without padding. Returns its length.
 static inline uint32_t base64url_write(struct span input, char *target, uint32_t room) {
-    uint32_t length =
-        base64_encode(input, (struct span_mut){.data = (uint8_t *)target, .length = room - 1});
-    while (length > 0 && target[length - 1] == '=') {
-        length--;
-    }
-    for (uint32_t i = 0; i < length; i++) {
-        target[i] = target[i] == '+' ? '-' : target[i] == '/' ? '_' : target[i];
-    }
-    target[length] = 0;
-    return length;
+    return base64url_encode(input, (struct span_mut){.data = (uint8_t *)target, .length = room});
 }
 
 // "HEADER.CLAIMS.SIGNATURE" by HMAC with SHA-256.
