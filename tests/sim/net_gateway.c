@@ -19,7 +19,8 @@ uint32_t net_level(const struct sim *sim, uint32_t number) {
 int32_t net_gateway_receive(struct sim *sim, uint32_t number, struct span_mut target) {
     struct connection *connection = net_get(sim, number);
     struct pipe *up = &connection->pipes[UP];
-    if (connection->is_reset) {
+    // As Linux does: what had arrived before the reset is received before it is told.
+    if (connection->is_reset && up->arrived == up->read) {
         bool is_first = !connection->is_reset_told;
         connection->is_reset_told = true;
         return is_first ? -ECONNRESET : 0;

@@ -248,7 +248,8 @@ static void receive(struct io *io, struct op *op) {
         memory_name(op);
     }
     uint32_t level = net_level(sim, op->connection);
-    bool has_more = (level & IO_POLL_IN) != 0 && (level & IO_POLL_ERROR) == 0; // no reset is told
+    bool has_end = (level & IO_POLL_IN) != 0 && (level & IO_POLL_ERROR) == 0; // no reset is told
+    bool has_more = has_end || net_gateway_arrived(sim, op->connection) > 0;
     completion.is_socket_ready =
         completion.result > 0 && (has_more || sim_fault(sim, SIM_FAULT_receive_ready_lie));
     op_complete(io, op, completion);
