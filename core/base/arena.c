@@ -340,7 +340,11 @@ uint64_t arena_block_bytes(const struct arena *arena, uint32_t handle) {
 }
 
 bool arena_release_next(struct arena *arena, struct memory *step) {
-    if (arena->dirty_count <= 1) {
+    return arena->dirty_count > 1 && arena_release_any(arena, step);
+}
+
+bool arena_release_any(struct arena *arena, struct memory *step) {
+    if (arena->dirty_count == 0) {
         return false;
     }
     // The highest: takes prefer the lowest.

@@ -65,6 +65,8 @@ uint64_t arena_rounded_bytes(uint64_t bytes);
 // false. One is kept. Call it at a pace (say, a few per 100 ms), or large blocks that come and go
 // fault their pages anew each time.
 bool arena_release_next(struct arena *arena, struct memory *step);
+// As arena_release_next, but none is kept: for an arena that nothing is taken from for long.
+bool arena_release_any(struct arena *arena, struct memory *step);
 
 static inline uint8_t *arena_at(const struct arena *arena, uint32_t handle) {
     return arena->base + (uint64_t)handle * ARENA_UNIT_BYTES;

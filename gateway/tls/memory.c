@@ -6,6 +6,7 @@
 #include "gateway/tls/tls.h"
 
 #include <stdlib.h>
+#include <wolfssl/wolfcrypt/ecc.h>
 
 static _Thread_local struct arena *thread_arena;
 
@@ -65,6 +66,12 @@ static void *resize(void *memory, size_t bytes) {
 
 void tls_memory_set(struct arena *arena) {
     thread_arena = arena;
+}
+
+void tls_memory_trim(void) {
+#ifdef FP_ECC
+    wc_ecc_fp_free();
+#endif
 }
 
 int tls_memory_hook(void) {

@@ -33,6 +33,9 @@ struct arena;
 // What the library takes on this thread from now on comes from that arena, which outlives it; NULL:
 // from the C library. What was taken is given back on the same thread.
 void tls_memory_set(struct arena *arena);
+// Gives back what the library keeps on this thread for the handshakes to come: tables of multiples
+// of points, up to 1.7 MB. The next handshakes make them anew.
+void tls_memory_trim(void);
 
 // Whether the first bytes of a connection are an HTTP request in the clear: a method is capital
 // letters, and a TLS record begins with 22. No bytes yet: false.

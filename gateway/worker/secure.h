@@ -70,6 +70,8 @@ struct secures {
     uint32_t ready_cursor; // whose turn it was
     uint32_t steps_left;   // of this turn
     uint16_t free_first;
+    bool is_warm;        // the library keeps tables of the handshakes that were
+    uint64_t shaken_ms;  // when the last one ended
     struct arena memory; // the library's
     struct tls_tickets tickets;
     struct tls_context *const *contexts; // by listener; NULL: plain. Frozen, the site's
@@ -95,6 +97,9 @@ bool secures_has(const struct secures *secures, uint32_t listener);
 // The start of the owner's turn: handshakes that wait take steps, as many as a turn may.
 void secure_turn(struct clients *clients);
 bool secures_are_busy(const struct secures *secures);
+// Empty pages of the library, which the caller gives back to the kernel, or false. As long as there
+// are handshakes some stay.
+bool secures_release_next(struct secures *secures, struct memory *step);
 
 void secure_open(struct clients *clients, uint32_t index);
 // The connection is gone: gives everything back and wipes its keys.

@@ -60,6 +60,7 @@ void secure_shake_drop(struct clients *clients, uint32_t index) {
     shake->next_free = secures->free_first;
     secures->free_first = secure->shake;
     secures->shake_count--;
+    secures->shaken_ms = clients->conns.now_ms;
     secure->shake = 0;
     secure->state = SECURE_SAID;
 }
@@ -150,6 +151,7 @@ static void finish(struct clients *clients, uint32_t index, struct span_mut rest
 // The library takes its part when it is first needed. False: there is no memory for it.
 static bool begin(struct clients *clients, struct secure_shake *shake, struct span hello) {
     if (!shake->is_begun) {
+        clients->secures->is_warm = true;
         uint32_t listener = link_slot_at(&clients->link, clients->links[shake->index])->listener;
         shake->is_begun =
             tls_handshake_open(&shake->handshake, clients->secures->contexts[listener],
@@ -226,8 +228,22 @@ static void step_or_wait(struct clients *clients, uint32_t index) {
     }
 }
 
+static void cool(struct secures *secures, uint64_t now_ms) {
+    bool is_idle = secures->shake_count == 0 && now_ms - secures->shaken_ms >= TLS_TABLES_MS;
+    if (secures->is_warm && is_idle) {
+        tls_memory_trim();
+        secures->is_warm = false;
+    }
+}
+
+bool secures_release_next(struct secures *secures, struct memory *step) {
+    return secures->is_warm ? arena_release_next(&secures->memory, step)
+                            : arena_release_any(&secures->memory, step);
+}
+
 void secure_turn(struct clients *clients) {
     struct secures *secures = clients->secures;
+    cool(secures, clients->conns.now_ms);
     secures->steps_left = TLS_STEPS_TURN_MAX;
     tls_tickets_advance(&secures->tickets, clients->conns.now_ms);
     for (uint32_t i = 0; i < TLS_HANDSHAKES_MAX && secures->ready_count > 0; i++) {

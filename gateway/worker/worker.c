@@ -121,12 +121,11 @@ static void give_back(struct worker *worker, uint64_t now_ms) {
             (void)madvise(step.data, step.length, MADV_DONTNEED); // our own range: it cannot fail
         }
     }
-    struct arena *arenas[] = {&worker->arena, &worker->secures.memory};
-    uint32_t arena_count = worker->clients.secures == NULL ? 1 : 2;
-    for (uint32_t i = 0; i < arena_count; i++) {
-        if (arena_release_next(arenas[i], &step)) {
-            (void)madvise(step.data, step.length, MADV_DONTNEED); // as above
-        }
+    if (arena_release_next(&worker->arena, &step)) {
+        (void)madvise(step.data, step.length, MADV_DONTNEED); // as above
+    }
+    if (worker->clients.secures != NULL && secures_release_next(&worker->secures, &step)) {
+        (void)madvise(step.data, step.length, MADV_DONTNEED); // as above
     }
     give_back_scratch(worker);
 }

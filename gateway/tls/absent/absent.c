@@ -19,6 +19,9 @@ void tls_memory_set(struct arena *arena) {
     (void)arena; // there is no library to take it
 }
 
+void tls_memory_trim(void) {
+}
+
 int tls_context_open(struct tls_context **context, const struct tls_context_options *options,
                      const char **reason) {
     (void)options; // refused whatever they say

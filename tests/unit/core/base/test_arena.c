@@ -54,6 +54,11 @@ static void fixture_close(struct fixture *fixture) {
     release_all(fixture);
     cr_assert_leq(arena->dirty_count, 1);
     cr_assert_leq(arena->touched_bytes, ARENA_STEP_BYTES);
+    struct memory step;
+    while (arena_release_any(arena, &step)) {
+        cr_assert_eq(step.length, ARENA_STEP_BYTES);
+    }
+    cr_assert_eq(arena->touched_bytes, 0);
     for (uint32_t i = 0; i < ARENA_CLASS_COUNT; i++) {
         cr_assert_eq(arena->open_head[i], 0);
     }
