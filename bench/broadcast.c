@@ -35,7 +35,8 @@ void broadcast_on_message(struct broadcast *broadcast, struct client *client,
                     (unsigned long long)payload.sequence, *received);
     } else {
         (*received)++;
-        hist_add(&broadcast->member->hist[0], payload_age(payload.sent_ns, client->now_ns));
+        hist_add(&broadcast->member->hist[broadcast->hist],
+                 payload_age(payload.sent_ns, client->now_ns));
     }
 }
 
@@ -43,10 +44,16 @@ void broadcast_turn(struct broadcast *broadcast, struct client *client) {
     if (broadcast->member->index != 0 || broadcast->sent == atomic_load(&broadcast->order->asked)) {
         return;
     }
-    client->now_ns = client_clock_ns();
-    struct payload payload = {.sequence = broadcast->sent++, .sent_ns = client->now_ns};
+    struct payload payload = {.sequence = broadcast->sent++,
+                              .sent_ns = atomic_load(&broadcast->order->due_ns)};
     burst_write(&broadcast->burst, 0, &payload);
-    client_send(client, &client->peers[0], broadcast->burst.bytes, broadcast->burst.frame_length);
+    client_send(client, &client->peers[broadcast->publisher], broadcast->burst.bytes,
+                broadcast->burst.frame_length);
+}
+
+void broadcast_ask(struct broadcast_order *order, uint64_t now_ns) {
+    atomic_store(&order->due_ns, now_ns);
+    atomic_fetch_add(&order->asked, 1);
 }
 
 // False: somebody failed, or the time is over.
@@ -70,7 +77,7 @@ void broadcast_measure(struct team *team, struct broadcast_order *order) {
     struct mark from, to;
     team_mark(team, &from);
     for (uint64_t i = 1; i <= team->options->broadcasts; i++) {
-        atomic_store(&order->asked, (uint32_t)i);
+        broadcast_ask(order, client_clock_ns());
         if (!all_have(team, i * team->options->connections)) {
             return;
         }

@@ -173,6 +173,8 @@ int client_connect(struct client *client, struct peer *peer) {
     peer->fd = fd;
     peer->state = PEER_CONNECTING;
     peer->close_code = 0;
+    peer->status = 0;
+    peer->retry_after_s = 0;
     peer->has_closed = false;
     client->opening_count++;
     client->connect_count++;
@@ -248,24 +250,17 @@ void client_close(struct client *client, struct peer *peer, uint16_t code) {
 
 static void send_request(struct client *client, struct peer *peer) {
     const struct client_options *options = &client->options;
-    char path[512];
-    const char *mark = strstr(options->path, "{n}");
-    if (mark == NULL) {
-        snprintf(path, sizeof path, "%s", options->path);
-    } else {
-        uint32_t number = (options->first_index + peer->index) %
-                          (options->path_count == 0 ? UINT32_MAX : options->path_count);
-        snprintf(path, sizeof path, "%.*s%u%s", (int)(mark - options->path), options->path, number,
-                 mark + 3);
-    }
+    bool is_first = peer->index < options->first_path_count;
+    uint32_t numbers = options->path_count == 0 ? UINT32_MAX : options->path_count;
     char request[1024];
-    int length = snprintf(request, sizeof request,
-                          "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\n"
-                          "Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\n"
-                          "Sec-WebSocket-Version: 13\r\n\r\n",
-                          path, options->host, options->key);
+    size_t length = handshake_write(
+        request, sizeof request,
+        &(struct handshake_request){.path = is_first ? options->first_path : options->path,
+                                    .number = (options->first_index + peer->index) % numbers,
+                                    .host = options->host,
+                                    .key = options->key});
     peer->state = PEER_HANDSHAKE;
-    client_send(client, peer, (uint8_t *)request, (size_t)length);
+    client_send(client, peer, (uint8_t *)request, length);
 }
 
 static void on_close_frame(struct client *client, struct peer *peer, const struct frame *frame) {
@@ -331,8 +326,11 @@ static size_t take_answer(struct client *client, struct peer *peer, const uint8_
     case HANDSHAKE_MORE:
         return 0;
     case HANDSHAKE_REFUSED:
-        client_fail(client, "handshake refused: %.*s", (int)strcspn((const char *)bytes, "\r\n"),
-                    (const char *)bytes);
+        peer->status = handshake_refusal(bytes, count, &peer->retry_after_s);
+        if (peer->status == 0 || !client->options.may_be_refused) {
+            client_fail(client, "handshake refused: %.*s",
+                        (int)strcspn((const char *)bytes, "\r\n"), (const char *)bytes);
+        }
         peer_end(client, peer);
         return 0;
     case HANDSHAKE_BAD_ACCEPT:

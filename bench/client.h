@@ -47,8 +47,10 @@ struct peer {
     void *secure;         // TLS, or NULL
     int fd;
     uint32_t index;
-    uint32_t pings;      // received
-    uint16_t close_code; // what the server's Close frame said; CLIENT_CLOSE_LOST without one
+    uint32_t pings;         // received
+    uint16_t close_code;    // what the server's Close frame said; CLIENT_CLOSE_LOST without one
+    uint16_t status;        // the HTTP status that refused the upgrade, else 0
+    uint16_t retry_after_s; // what that answer said, 0: nothing
     uint8_t state;
     bool is_paused;  // does not read
     bool has_closed; // we sent a Close frame
@@ -69,15 +71,19 @@ struct client_hooks {
 
 struct client_options {
     struct sockaddr_in address;
-    const char *host; // for the Host header
-    const char *key;  // Sec-WebSocket-Key, of HANDSHAKE_KEY_LENGTH
-    const char *path; // "{n}" in it becomes peer index modulo path_count
+    const char *host;       // for the Host header
+    const char *key;        // Sec-WebSocket-Key, of HANDSHAKE_KEY_LENGTH
+    const char *path;       // "{n}" in it becomes peer index modulo path_count
+    const char *first_path; // of the peers below first_path_count
+    uint32_t first_path_count;
     uint32_t path_count;
     uint32_t peer_count;
+    uint32_t concurrency;    // handshakes in progress at once; for modes that connect by themselves
     uint32_t first_index;    // of this process's peers among all; chooses source addresses
     uint32_t receive_buffer; // SO_RCVBUF, 0: the system's
     uint32_t receive_from;   // applies to peers with this index and above
     bool has_churn;          // sources rotate, since ports come back slowly
+    bool may_be_refused;     // an answer other than 101 ends the peer and is no failure
     bool may_spin;           // never sleep in client_turn
     bool is_secure;          // TLS
     bool does_resume;        // TLS sessions

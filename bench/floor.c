@@ -197,7 +197,7 @@ bool floor_take(struct floor *floor, struct floor_conn *conn, const uint8_t *byt
     // answer serves them. A second run brings another key only when the first one's answers have
     // long been sent.
     char key[HANDSHAKE_KEY_LENGTH + 1];
-    if (handshake_request(bytes, count, key) != count) {
+    if (handshake_head(bytes, count, key) != count) {
         return false;
     }
     if (strcmp(key, floor->key) != 0) {

@@ -3,6 +3,7 @@
 #include "bench/handshake.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
@@ -100,6 +101,23 @@ void handshake_key(char key[HANDSHAKE_KEY_LENGTH + 1]) {
     base64(random, sizeof random, key);
 }
 
+size_t handshake_write(char *target, size_t size, const struct handshake_request *request) {
+    char path[512];
+    const char *mark = strstr(request->path, "{n}");
+    if (mark == NULL) {
+        snprintf(path, sizeof path, "%s", request->path);
+    } else {
+        snprintf(path, sizeof path, "%.*s%u%s", (int)(mark - request->path), request->path,
+                 request->number, mark + 3);
+    }
+    int length = snprintf(target, size,
+                          "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\n"
+                          "Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\n"
+                          "Sec-WebSocket-Version: 13\r\n\r\n",
+                          path, request->host, request->key);
+    return (size_t)length < size ? (size_t)length : size - 1;
+}
+
 // Finds a header's value inside a head that ends with an empty line. NULL: not there.
 static const char *header_find(const char *head, size_t count, const char *name, size_t *length) {
     size_t name_length = strlen(name);
@@ -145,7 +163,29 @@ enum handshake_result handshake_check(const uint8_t *bytes, size_t count, const 
     return HANDSHAKE_DONE;
 }
 
-size_t handshake_request(const uint8_t *bytes, size_t count, char key[HANDSHAKE_KEY_LENGTH + 1]) {
+// A decimal number of at most three digits. 0: none.
+static uint16_t number_read(const char *text, size_t count) {
+    uint16_t value = 0;
+    for (size_t i = 0; i < count && i < 3 && text[i] >= '0' && text[i] <= '9'; i++) {
+        value = (uint16_t)(value * 10 + (text[i] - '0'));
+    }
+    return value;
+}
+
+uint16_t handshake_refusal(const uint8_t *bytes, size_t count, uint16_t *retry_after_s) {
+    *retry_after_s = 0;
+    if (count < 12 || memcmp(bytes, "HTTP/1.", 7) != 0) {
+        return 0;
+    }
+    size_t length = 0;
+    const char *value = header_find((const char *)bytes, count, "Retry-After", &length);
+    if (value != NULL) {
+        *retry_after_s = number_read(value, length);
+    }
+    return number_read((const char *)bytes + 9, 3);
+}
+
+size_t handshake_head(const uint8_t *bytes, size_t count, char key[HANDSHAKE_KEY_LENGTH + 1]) {
     const uint8_t *end = memmem(bytes, count, "\r\n\r\n", 4);
     if (end == NULL) {
         return 0;

@@ -15,12 +15,24 @@ void handshake_accept(const char *key, char accept[HANDSHAKE_ACCEPT_LENGTH + 1])
 // A random key for Sec-WebSocket-Key. One key serves a whole process: the answer is then checked
 // without hashing.
 void handshake_key(char key[HANDSHAKE_KEY_LENGTH + 1]);
+struct handshake_request {
+    const char *path; // the first "{n}" in it becomes the number
+    const char *host;
+    const char *key;
+    uint32_t number;
+};
+
+// Writes the request's head as a C string, cut at `size`. Returns its length.
+size_t handshake_write(char *target, size_t size, const struct handshake_request *request);
 // Looks at an answer. HANDSHAKE_DONE sets *length to the size of the head; what follows it are
 // frames.
 enum handshake_result handshake_check(const uint8_t *bytes, size_t count, const char *accept,
                                       size_t *length);
+// The status of an answer that is not 101, and its Retry-After in seconds (0: none). Returns 0 when
+// the bytes are no HTTP answer.
+uint16_t handshake_refusal(const uint8_t *bytes, size_t count, uint16_t *retry_after_s);
 // Finds the end of a request's head and its Sec-WebSocket-Key. 0: more bytes are needed, or there
 // is no key.
-size_t handshake_request(const uint8_t *bytes, size_t count, char key[HANDSHAKE_KEY_LENGTH + 1]);
+size_t handshake_head(const uint8_t *bytes, size_t count, char key[HANDSHAKE_KEY_LENGTH + 1]);
 
 #endif

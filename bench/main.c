@@ -39,6 +39,12 @@ int main(int count, char **arguments) {
     case MODE_CHURN:
         mode_churn(&options, report);
         break;
+    case MODE_STORM:
+        mode_storm(&options, report);
+        break;
+    case MODE_MIX:
+        mode_mix(&options, report);
+        break;
     case MODE_ALL:
         break;
     }

@@ -3,10 +3,20 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "bench/team.h"
 
-enum { LAG_NS_MAX = 10000000 };
+enum {
+    LAG_NS_MAX = 10000000,
+    // Members that open at the same time. All at once would keep as many thousand handshakes in
+    // progress as there are processes times --concurrency: more than two accept queues of 4096
+    // take, and then the kernel drops the last step of handshakes that the clients hold to be
+    // complete.
+    OPENERS_MAX = 2,
+    OPENING_MAX = 256,
+    CLOSING_MAX = 256, // closing handshakes in progress, for each member
+};
 
 enum phase member_phase(const struct team *team) {
     return (enum phase)atomic_load_explicit(team->phase, memory_order_acquire);
@@ -42,7 +52,9 @@ bool member_client(const struct team *team, struct member *member, struct client
         .does_resume = options->does_resume,
         .path = options->path,
         .path_count = (uint32_t)options->channels,
+        .may_be_refused = options->mode == MODE_STORM,
         .peer_count = member->peer_count,
+        .concurrency = (uint32_t)options->concurrency,
         .first_index = member->first_index,
         .has_churn = options->mode == MODE_CHURN,
         .may_spin = options->cpu >= 0 && !options->may_sleep && options->mode != MODE_HOLD,
@@ -59,12 +71,30 @@ bool member_client(const struct team *team, struct member *member, struct client
     return result == 0;
 }
 
+// Until the member that stands OPENERS_MAX before this one has opened its own. False: the run ends.
+static bool wait_for_turn(const struct team *team, const struct member *member) {
+    const struct timespec pause = {.tv_nsec = 1000000};
+    while (member->index >= OPENERS_MAX &&
+           atomic_load(&team->members[member->index - OPENERS_MAX].phase_done) <= PHASE_OPEN) {
+        if (member_phase(team) == PHASE_EXIT) {
+            return false;
+        }
+        (void)nanosleep(&pause, NULL); // an early wake-up only makes one more round
+    }
+    return true;
+}
+
 bool member_open(const struct team *team, struct member *member, struct client *client,
                  uint32_t first, uint32_t limit) {
     const struct options *options = team->options;
-    uint64_t rate = options->mode == MODE_HOLD ? options->rate / team->member_count : 0;
-    uint64_t pace_ns = rate == 0 ? 0 : 1000000000ULL / rate;
+    uint32_t openers = team->member_count < OPENERS_MAX ? team->member_count : OPENERS_MAX;
+    uint64_t pace_ns = options->open_rate == 0 ? 0 : 1000000000ULL * openers / options->open_rate;
+    if (!wait_for_turn(team, member)) {
+        return false;
+    }
     uint64_t due_ns = client_clock_ns();
+    // A storm's --concurrency is for the storm.
+    uint64_t concurrency = options->mode == MODE_STORM ? OPENING_MAX : options->concurrency;
     uint32_t next = first;
     uint32_t open_before = client->open_count;
     while (client->open_count - open_before < limit - first) {
@@ -72,7 +102,8 @@ bool member_open(const struct team *team, struct member *member, struct client *
         // What a busy machine has delayed is not made up for in one burst: servers limit handshakes
         // per second.
         due_ns = due_ns + LAG_NS_MAX < now_ns ? now_ns - LAG_NS_MAX : due_ns;
-        for (; next < limit && due_ns <= now_ns && client->opening_count < options->concurrency;
+        for (;
+             next < limit && due_ns <= now_ns && client->opening_count < concurrency / openers + 1;
              next++) {
             int result = client_connect(client, &client->peers[next]);
             if (result != 0) {
@@ -98,10 +129,13 @@ bool member_open(const struct team *team, struct member *member, struct client *
 uint32_t member_close_all(struct client *client, double seconds) {
     uint64_t end_ns = client_clock_ns() + (uint64_t)(seconds * 1e9);
     uint32_t count = client->options.peer_count;
-    for (uint32_t i = 0; i < count; i++) {
+    int64_t asked = client->closed_count;
+    for (uint32_t i = 0; i < count && client_clock_ns() < end_ns; i++) {
+        asked += client->peers[i].state == PEER_OPEN;
         client_close(client, &client->peers[i], 1000);
-        if (i % 256 == 255) {
-            client_turn(client, 0);
+        while (asked - client->closed_count >= CLOSING_MAX && client->open_count > 0 &&
+               client_clock_ns() < end_ns) {
+            client_turn(client, 10);
         }
     }
     while (client->open_count > 0 && client_clock_ns() < end_ns) {

@@ -7,6 +7,8 @@
 
 #include "bench/team.h"
 
+enum { PUBLISH_TURN_MAX = 64 };
+
 struct fanout {
     const struct team *team;
     struct member *member;
@@ -14,6 +16,9 @@ struct fanout {
     uint64_t *expected;    // [peer][publisher]: the next sequence number
     uint64_t *outstanding; // [publisher]: deliveries missing of its last burst
     uint64_t *sent;        // [publisher]
+    uint64_t start_ns;     // open loop: when the first message is due; 0: it has not begun
+    uint64_t rung;         // open loop: messages that were due and have left
+    uint64_t late_ns;      // open loop: the longest that one left after it was due
     uint32_t publishers;
 };
 
@@ -38,16 +43,16 @@ static void on_message(struct client *client, struct peer *peer, const uint8_t *
     hist_add(&fanout->member->hist[0], payload_age(payload.sent_ns, client->now_ns));
 }
 
-static void publish(struct fanout *fanout, struct client *client, uint32_t publisher) {
-    client->now_ns = client_clock_ns();
+static void publish(struct fanout *fanout, struct client *client, uint32_t publisher,
+                    uint64_t when_ns) {
     for (uint32_t i = 0; i < fanout->burst.count; i++) {
         struct payload payload = {
-            .sequence = fanout->sent[publisher]++, .sent_ns = client->now_ns, .sender = publisher};
+            .sequence = fanout->sent[publisher]++, .sent_ns = when_ns, .sender = publisher};
         burst_write(&fanout->burst, i, &payload);
     }
     struct peer *peer = &client->peers[publisher];
     bool has_self = !fanout->team->options->has_no_self;
-    fanout->outstanding[publisher] =
+    fanout->outstanding[publisher] +=
         fanout->burst.count * (uint64_t)(client->options.peer_count - (has_self ? 0 : 1));
     if (!has_self) {
         fanout->expected[publisher * fanout->publishers + publisher] = fanout->sent[publisher];
@@ -74,16 +79,39 @@ static bool fanout_init(struct fanout *fanout, const struct team *team, struct m
     return true;
 }
 
-// Publishes for everyone whose last burst has arrived. Returns the deliveries that are missing.
+// Open loop: what is due by the clock, a bounded number for each turn, the publishers in rotation.
+static void publish_due(struct fanout *fanout, struct client *client) {
+    if (fanout->start_ns == 0) {
+        fanout->start_ns = client->now_ns;
+    }
+    for (uint32_t i = 0; i < PUBLISH_TURN_MAX; i++) {
+        uint64_t due_ns =
+            fanout->start_ns + fanout->rung * 1000000000ULL / fanout->team->options->rate;
+        if (due_ns > client->now_ns) {
+            return;
+        }
+        uint64_t late_ns = client->now_ns - due_ns;
+        fanout->late_ns = late_ns > fanout->late_ns ? late_ns : fanout->late_ns;
+        publish(fanout, client, (uint32_t)(fanout->rung++ % fanout->publishers), due_ns);
+    }
+}
+
+// Publishes what is due, or for everyone whose last burst has arrived. Returns the deliveries that
+// are missing.
 static uint64_t fanout_turn(struct fanout *fanout, struct client *client, bool may_publish) {
     uint64_t missing = 0;
+    bool is_open = fanout->team->options->rate != 0;
+    client->now_ns = client_clock_ns();
+    if (is_open && may_publish) {
+        publish_due(fanout, client);
+    }
     for (uint32_t i = 0; i < fanout->publishers; i++) {
-        if (fanout->outstanding[i] == 0 && may_publish) {
-            publish(fanout, client, i);
+        if (fanout->outstanding[i] == 0 && may_publish && !is_open) {
+            publish(fanout, client, i, client->now_ns);
         }
         missing += fanout->outstanding[i];
     }
-    client_turn(client, 10);
+    client_turn(client, is_open ? 1 : 10);
     member_count(fanout->member, COUNTER_MESSAGES, client->message_count);
     return missing;
 }
@@ -97,8 +125,10 @@ static void fanout_loop(struct fanout *fanout, struct client *client) {
         enum phase phase = member_phase(fanout->team);
         if (phase == PHASE_RUN && seen != PHASE_RUN) {
             hist_init(&member->hist[0]);
+            fanout->late_ns = 0;
         }
         seen = phase;
+        member_count(member, COUNTER_LATE_NS, fanout->late_ns);
         uint64_t missing = fanout_turn(fanout, client, phase == PHASE_WARM || phase == PHASE_RUN);
         if (client->error[0] != 0 || client->closed_count > 0) {
             member_problem(member, "%s",
@@ -162,5 +192,6 @@ void mode_fanout(const struct options *options, struct report *report) {
     team_distance(options, report, "core_distance_after_ns");
     team_hist(&team, 0, latency);
     report_latency(report, "latency", latency);
+    team_late_row(&team);
     free(latency);
 }

@@ -42,6 +42,18 @@ static const struct mode_row MODES[] = {
      "connection must see 1012 and every message before it. URL: a channel, {n} is its number."},
     {"churn", MODE_CHURN,
      "Handshake, Close, TCP close, again: cycles per second. URL: any WebSocket path."},
+    {"storm", MODE_STORM,
+     "All connections are cut and come back at once, --rounds times. Who is refused with 429 or "
+     "503 "
+     "waits as long\n"
+     "as Retry-After says and a random part more. Prints how long each was away, counted from the "
+     "cut. URL: any\n"
+     "WebSocket path."},
+    {"mix", MODE_MIX,
+     "An idle population on a channel that gets a broadcast now and then, and beside it --talkers "
+     "that "
+     "send --rate\n"
+     "messages a second to an echo path. Prints the latency of both. URL: a channel."},
 };
 enum { MODE_COUNT = sizeof MODES / sizeof MODES[0] };
 
@@ -57,8 +69,14 @@ struct option_row {
 
 #define AT(field) offsetof(struct options, field)
 static const struct option_row OPTIONS[] = {
-    {"connections", KIND_COUNT, AT(connections), MODE_HOLD | MODE_ECHO | MODE_DRAIN,
-     "connections in all"},
+    {"connections", KIND_COUNT, AT(connections),
+     MODE_HOLD | MODE_ECHO | MODE_DRAIN | MODE_STORM | MODE_MIX,
+     "connections in all; mix: those that only listen"},
+    {"talkers", KIND_COUNT, AT(talkers), MODE_MIX, "connections that talk"},
+    {"talk", KIND_TEXT, AT(talk), MODE_MIX, "their path on the same server: one that echoes"},
+    {"broadcast-interval", KIND_SECONDS, AT(broadcast_interval), MODE_MIX,
+     "seconds between two messages to all that listen"},
+    {"rounds", KIND_COUNT, AT(rounds), MODE_STORM, "storms, one after the other"},
     {"subscribers", KIND_COUNT, AT(connections), MODE_FANOUT, "connections that only receive"},
     {"publishers", KIND_COUNT, AT(publishers), MODE_FANOUT, "connections that publish (1)"},
     {"readers", KIND_COUNT, AT(readers), MODE_SLOW, "subscribers that read"},
@@ -66,23 +84,27 @@ static const struct option_row OPTIONS[] = {
     {"channels", KIND_COUNT, AT(channels), MODE_DRAIN, "values of {n} in the path"},
     {"broadcasts", KIND_COUNT, AT(broadcasts), MODE_HOLD,
      "messages to all at the end of the held time; the URL must be a channel (0)"},
-    {"size", KIND_COUNT, AT(size), MODE_HOLD | MODE_ECHO | MODE_FANOUT | MODE_SLOW | MODE_DRAIN,
+    {"size", KIND_COUNT, AT(size),
+     MODE_HOLD | MODE_ECHO | MODE_FANOUT | MODE_SLOW | MODE_DRAIN | MODE_MIX,
      "payload bytes, at least 16; B, KiB and MiB are understood"},
     {"depth", KIND_COUNT, AT(depth), MODE_ECHO | MODE_FANOUT, "messages in flight"},
-    {"rate", KIND_COUNT, AT(rate), MODE_HOLD | MODE_SLOW | MODE_DRAIN,
-     "per second: connections opened (hold), messages published (slow, drain)"},
+    {"rate", KIND_COUNT, AT(rate), MODE_ECHO | MODE_FANOUT | MODE_SLOW | MODE_DRAIN | MODE_MIX,
+     "messages a second by the clock, each dated with when it was due (0: the next one when the "
+     "last is there)"},
+    {"rate", KIND_COUNT, AT(open_rate), MODE_HOLD | MODE_STORM, "connections opened a second"},
+    {"open-rate", KIND_COUNT, AT(open_rate), MODE_MIX, "connections opened a second"},
     {"concurrency", KIND_COUNT, AT(concurrency), MODE_ALL,
      "handshakes in progress at once; churn: connections"},
     {"seconds", KIND_SECONDS, AT(seconds), MODE_ALL,
      "length of the measured part; drain: how long to wait for the closes"},
-    {"warmup", KIND_SECONDS, AT(warmup_seconds), MODE_ECHO | MODE_FANOUT | MODE_CHURN | MODE_DRAIN,
-     "seconds before it"},
+    {"warmup", KIND_SECONDS, AT(warmup_seconds),
+     MODE_ECHO | MODE_FANOUT | MODE_CHURN | MODE_DRAIN | MODE_MIX, "seconds before it"},
     {"ping-interval", KIND_SECONDS, AT(ping_interval), MODE_HOLD, "the server's ping interval"},
     {"pings", KIND_COUNT, AT(pings), MODE_HOLD,
      "pings each connection must receive (seconds / ping-interval)"},
     {"receive-buffer", KIND_COUNT, AT(receive_buffer), MODE_SLOW,
      "SO_RCVBUF of the stalled, 0: the system's"},
-    {"children", KIND_COUNT, AT(children), MODE_HOLD | MODE_ECHO,
+    {"children", KIND_COUNT, AT(children), MODE_HOLD | MODE_ECHO | MODE_STORM | MODE_MIX,
      "client processes (as many as the descriptor limit asks for)"},
     {"code", KIND_COUNT, AT(code), MODE_DRAIN, "the close code that every connection must see"},
     {"term", KIND_FLAG, AT(has_term), MODE_DRAIN, "send SIGTERM to --pid after --warmup seconds"},
@@ -194,13 +216,18 @@ static void defaults_set(struct options *options, enum mode mode) {
                                 .seconds = 5,
                                 .warmup_seconds = 1,
                                 .ping_interval = 25,
-                                .rate = mode == MODE_HOLD ? 10000 : 1000,
-                                .connections = mode == MODE_FANOUT || mode == MODE_HOLD ? 1000
-                                               : mode == MODE_DRAIN                     ? 10000
-                                                                                        : 100,
+                                .broadcast_interval = 1,
+                                .connections = mode == MODE_ECHO                        ? 100
+                                               : mode == MODE_DRAIN || mode == MODE_MIX ? 10000
+                                                                                        : 1000,
+                                .talkers = 100,
+                                .talk = "/echo",
+                                .rounds = 3,
                                 .size = 20,
                                 .depth = 1,
-                                .concurrency = mode == MODE_CHURN ? 64 : 256,
+                                .concurrency = mode == MODE_CHURN   ? 64
+                                               : mode == MODE_STORM ? 1000000
+                                                                    : 256,
                                 .publishers = 1,
                                 .readers = 1000,
                                 .stalled = 1000,
@@ -209,10 +236,19 @@ static void defaults_set(struct options *options, enum mode mode) {
                                 .code = 1012,
                                 .cpu = -1,
                                 .server_cpu = -1};
+    if (mode == MODE_HOLD || mode == MODE_STORM || mode == MODE_MIX) {
+        options->open_rate = 10000;
+    }
     if (mode == MODE_HOLD) {
         options->seconds = 101;
     } else if (mode == MODE_DRAIN) {
         options->seconds = 120;
+        options->rate = 1000;
+    } else if (mode == MODE_STORM) {
+        options->seconds = 60;
+    } else if (mode == MODE_MIX) {
+        options->seconds = 10;
+        options->rate = 1000;
     } else if (mode == MODE_SLOW) {
         options->seconds = 10;
         options->size = 1024;
@@ -273,8 +309,18 @@ static bool options_check(const struct options *options, bool has_url) {
         problem = "--depth must lie between 1 and 1024";
     } else if (options->connections == 0 || options->connections > 4000000) {
         problem = "--connections must lie between 1 and 4000000";
-    } else if (options->rate == 0 || options->concurrency == 0 || options->channels == 0) {
+    } else if (options->concurrency == 0 || options->channels == 0 ||
+               (options->rate == 0 && (options->mode & (MODE_SLOW | MODE_DRAIN | MODE_MIX)) != 0)) {
         problem = "--rate, --concurrency and --channels must be at least 1";
+    } else if (options->rate != 0 && options->depth != 1) {
+        problem = "--depth is for the closed loop: leave it or --rate out";
+    } else if (options->rate > 100000000) {
+        problem = "--rate must be at most 100000000";
+    } else if (options->talkers > 100000 || options->rounds == 0) {
+        problem = "--talkers must be at most 100000, --rounds at least 1";
+    } else if (options->mode == MODE_MIX && (options->talkers == 0 || options->talk[0] != '/' ||
+                                             options->broadcast_interval < 0.01)) {
+        problem = "--talkers must be at least 1, --talk a path, --broadcast-interval at least 0.01";
     } else if (options->publishers == 0 || options->publishers > 64) {
         problem = "--publishers must lie between 1 and 64";
     } else if (options->cpu > 1023 || options->server_cpu > 1023) {

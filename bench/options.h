@@ -14,7 +14,9 @@ enum mode {
     MODE_SLOW = 1 << 3,
     MODE_DRAIN = 1 << 4,
     MODE_CHURN = 1 << 5,
-    MODE_ALL = (1 << 6) - 1,
+    MODE_STORM = 1 << 6,
+    MODE_MIX = 1 << 7,
+    MODE_ALL = (1 << 8) - 1,
 };
 
 struct options {
@@ -24,12 +26,17 @@ struct options {
     char metrics[256]; // URL of a Prometheus page, empty: none
     char metric[96];   // name of the counter of dropped messages on it
     char rows[256];    // file for one line per connection, empty: none
+    char talk[256];    // path of the talkers
     enum mode mode;
     double seconds;
     double warmup_seconds;
     double ping_interval;
-    uint64_t rate;
+    double broadcast_interval;
+    uint64_t rate;      // messages a second; 0: closed loop
+    uint64_t open_rate; // connections opened a second; 0: as fast as it goes
     uint64_t connections;
+    uint64_t talkers;
+    uint64_t rounds;
     uint64_t broadcasts;
     uint64_t size;
     uint64_t depth;

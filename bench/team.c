@@ -141,8 +141,8 @@ uint64_t team_counter(const struct team *team, enum counter counter) {
 
 bool team_wait(struct team *team, enum phase phase, enum counter counter, uint64_t total,
                double seconds_max) {
-    static const char *const WORDS[COUNTER_COUNT] = {"open", "messages", "pings", "published",
-                                                     "closed"};
+    static const char *const WORDS[COUNTER_COUNT] = {"open",   "messages", "pings",  "published",
+                                                     "closed", "late",     "refused"};
     uint64_t start_ns = client_clock_ns();
     uint64_t shown_ns = start_ns;
     while (!has_done(team, phase)) {
@@ -223,8 +223,10 @@ void team_finish(struct team *team) {
         client_clock_ns() + CLOSE_PATIENCE_NS + team->options->connections * CLOSE_EACH_NS;
     for (uint32_t i = 0; i < team->member_count; i++) {
         while (team->pids[i] > 0 && waitpid(team->pids[i], NULL, WNOHANG) == 0) {
-            if (client_clock_ns() > give_up_ns) {
-                kill(team->pids[i], SIGKILL);
+            if (client_clock_ns() > give_up_ns && kill(team->pids[i], SIGKILL) == 0) {
+                report_problem(team->report, "client process %u did not end in time", i);
+                (void)waitpid(team->pids[i], NULL, 0); // it is killed: it ends
+                break;
             }
             pause_ms(2);
         }
@@ -290,5 +292,17 @@ void team_cpu_rows(struct team *team, const struct mark *from, const struct mark
     if (team->options->server_cpu >= 0) {
         report_add(team->report, "softirqd_share", "of the server's core, charged to nobody",
                    (double)(to->softirq_ns - from->softirq_ns) / 1e9 / seconds);
+    }
+}
+
+void team_late_row(struct team *team) {
+    uint64_t late_ns = 0;
+    for (uint32_t i = 0; i < team->member_count; i++) {
+        uint64_t one_ns = atomic_load(&team->members[i].counter[COUNTER_LATE_NS]);
+        late_ns = one_ns > late_ns ? one_ns : late_ns;
+    }
+    if (team->options->rate != 0) {
+        report_add(team->report, "late_max_us", "us at most that a message left after it was due",
+                   (double)late_ns / 1000);
     }
 }

@@ -35,6 +35,8 @@ enum counter {
     COUNTER_PINGS,
     COUNTER_SENT, // messages published
     COUNTER_CLOSED,
+    COUNTER_LATE_NS, // open loop: the longest that this member sent a message after it was due
+    COUNTER_REFUSED, // upgrades answered with an HTTP status
     COUNTER_COUNT
 };
 
@@ -102,6 +104,8 @@ void team_distance(const struct options *options, struct report *report, const c
 // CPU rows between two marks, per `unit` of the counter.
 void team_cpu_rows(struct team *team, const struct mark *from, const struct mark *to,
                    enum counter counter, const char *unit);
+// Open loop: the row that says how late the generator itself was, at worst. Nothing in the closed.
+void team_late_row(struct team *team);
 
 // --- A member's side.
 enum phase member_phase(const struct team *team);
@@ -127,5 +131,7 @@ void mode_fanout(const struct options *options, struct report *report);
 void mode_slow(const struct options *options, struct report *report);
 void mode_drain(const struct options *options, struct report *report);
 void mode_churn(const struct options *options, struct report *report);
+void mode_storm(const struct options *options, struct report *report);
+void mode_mix(const struct options *options, struct report *report);
 
 #endif

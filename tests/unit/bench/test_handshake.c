@@ -52,9 +52,31 @@ Test(handshake, a_request_gives_its_key) {
         "GET /echo HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     char key[HANDSHAKE_KEY_LENGTH + 1];
     for (size_t i = 0; i < sizeof REQUEST - 1; i++) {
-        cr_assert_eq(handshake_request((const uint8_t *)REQUEST, i, key), 0);
+        cr_assert_eq(handshake_head((const uint8_t *)REQUEST, i, key), 0);
     }
-    cr_assert_eq(handshake_request((const uint8_t *)REQUEST, sizeof REQUEST - 1, key),
+    cr_assert_eq(handshake_head((const uint8_t *)REQUEST, sizeof REQUEST - 1, key),
                  sizeof REQUEST - 1);
     cr_assert_str_eq(key, "dGhlIHNhbXBsZSBub25jZQ==");
+}
+
+Test(handshake, a_refusal_gives_its_status_and_when_to_come_back) {
+    static const char LATER[] = "HTTP/1.1 503 Busy\r\nRetry-After: 17\r\n\r\n";
+    uint16_t seconds = 99;
+    cr_assert_eq(handshake_refusal((const uint8_t *)LATER, sizeof LATER - 1, &seconds), 503);
+    cr_assert_eq(seconds, 17);
+    cr_assert_eq(handshake_refusal((const uint8_t *)"HTTP/1.1 401 X\r\n\r\n", 18, &seconds), 401);
+    cr_assert_eq(seconds, 0);
+    cr_assert_eq(handshake_refusal((const uint8_t *)"SSH-2.0-OpenSSH\r\n\r\n", 19, &seconds), 0);
+}
+
+Test(handshake, a_request_has_its_number_in_the_path) {
+    char target[300];
+    struct handshake_request request = {
+        .path = "/a/{n}?b", .host = "h:1", .key = "dGhlIHNhbXBsZSBub25jZQ==", .number = 7};
+    size_t length = handshake_write(target, sizeof target, &request);
+    static const char HEAD[] = "GET /a/7?b HTTP/1.1\r\nHost: h:1\r\n";
+    cr_assert_eq(strncmp(target, HEAD, sizeof HEAD - 1), 0);
+    cr_assert_eq(length, strlen(target));
+    cr_assert_str_eq(target + length - 4, "\r\n\r\n");
+    cr_assert_eq(handshake_write(target, 20, &request), 19); // cut, and still a C string
 }
