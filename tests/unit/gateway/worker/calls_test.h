@@ -9,7 +9,7 @@
 #include "tests/unit/gateway/link/fake_io.h"
 #include "tests/unit/gateway/route/harness.h"
 
-enum { ARENA_BYTES = 64 << 20, CONNS = 40, NAMES = 1000, CONTROL = 1, TOKEN = 77 };
+enum { ARENA_BYTES = 16 << 20, CONNS = 40, NAMES = 1000, CONTROL = 1, TOKEN = 77 };
 
 #define ROUTES                                                                                     \
     "  - {path: /echo, echo: {}}\n"                                                                \

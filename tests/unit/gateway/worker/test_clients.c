@@ -6,7 +6,7 @@
 #include "tests/unit/core/conn/conn_test.h"
 #include "tests/unit/gateway/link/fake_io.h"
 
-enum { ARENA_BYTES = 64 << 20, CONNS = 20 };
+enum { ARENA_BYTES = 16 << 20, CONNS = 20 };
 
 struct rig {
     struct io io;

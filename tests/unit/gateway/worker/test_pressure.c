@@ -5,7 +5,7 @@
 #include "gateway/worker/worker.h"
 #include "tests/unit/core/conn/conn_test.h"
 
-enum { ARENA_BYTES = 64 << 20, CONNS = 200 };
+enum { ARENA_BYTES = 16 << 20, CONNS = 200 };
 
 struct rig {
     struct worker worker;
