@@ -1,5 +1,5 @@
-// The program: runs seeds, each in a process of its own, so that a broken one takes no other with
-// it.
+// The program: runs seeds, some after each other in one process (a new one costs as much as half a
+// world), which ends with the first that breaks a law; the next go on in another.
 //
 //   sim [--seed N] [--count N] [--jobs N] [--steps N] [--faults-off NAME,NAME...|all] [--trace]
 //       [--twice] [--cover] [--never FILE] [--stop] [--isolation]
@@ -9,8 +9,9 @@
 // law. --twice: each seed runs twice, and both must have the same hash (L10). --cover: what
 // happened, how often. --never: the file says of what never happened why; without a reason it is a
 // failure. Prints one line for a single seed, one for each seed that broke a law, every PROGRESS_S
-// how far the seeds are, the report of the first that broke one, and at last `N seeds, M
-// violations, E events/s`. Exit status 1 if anything failed.
+// how far the seeds are, the report of the first that broke one, one hash over all seeds, and at
+// last `N seeds, M violations, E events/s`. Exit status 1 if anything failed.
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,9 @@
 
 enum {
     SEED_SECONDS_MAX = 60, // of processor time
+    BATCH = 32,            // seeds of one process
+    HEAP_BYTES = 64 << 20, // of a process, a guess
+    HUGE_BYTES = 2 << 20,
     PROGRESS_S = 10,
     LOOK_US = 20000, // at whether the jobs have ended
     STEPS = 5000,
@@ -51,9 +55,11 @@ struct arguments {
 struct job { // runs every so many-th seed; in memory that is shared with its processes
     uint64_t violations, steps, first; // the first seed that broke a law
     uint64_t done;                     // seeds
+    uint64_t at;                       // the newest seed begun
     uint64_t hash;                     // of the newest seed
-    bool is_good;                      // same
-    uint64_t echo_count, echo_us;      // same: honest echoes
+    uint64_t hashes;                   // of all of them, in any order
+    bool is_good;                      // it has ended well
+    uint64_t echo_count, echo_us;      // of the newest seed: honest echoes
     uint64_t slowest;                  // L9: the worst factor so far, of 100
     uint64_t cover[SIM_COVER_MAX];
 };
@@ -75,7 +81,20 @@ static void on_fatal(int number) {
     _exit(4);
 }
 
-static void seed_run(const struct sim_options *options, struct job *job, size_t shift) {
+// Worlds are opened and closed by the thousand: their memory comes in huge pages and stays with the
+// process.
+static void heap_prepare(void) {
+    bool is_ours = mallopt(M_MMAP_THRESHOLD, 1 << 30) == 1 &&
+                   mallopt(M_TRIM_THRESHOLD, 1 << 30) == 1 && mallopt(M_TOP_PAD, HEAP_BYTES) == 1;
+    uint8_t *heap = is_ours ? malloc(HEAP_BYTES) : NULL; // not a sanitizer's
+    if (heap != NULL) {
+        uint8_t *first = heap + (HUGE_BYTES - (uintptr_t)heap % HUGE_BYTES);
+        (void)madvise(first, HEAP_BYTES - HUGE_BYTES, MADV_HUGEPAGE); // otherwise it is slower
+        free(heap);
+    }
+}
+
+static void seed_run(const struct sim_options *options, struct job *job) {
     static const int fatal[] = {SIGABRT, SIGPROF, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
     for (uint32_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++) {
         void (*before)(int) = signal(fatal[i], on_fatal);
@@ -85,12 +104,12 @@ static void seed_run(const struct sim_options *options, struct job *job, size_t 
     }
     struct itimerval limit = {.it_value = {.tv_sec = SEED_SECONDS_MAX}};
     (void)setitimer(ITIMER_PROF, &limit, NULL); // a good value: it cannot fail
-    // The second of two runs has everything at other addresses.
-    void *moved = shift > 0 ? malloc(shift) : NULL;
-    check(shift == 0 || (moved != NULL && shared_map(shift) != NULL));
+    job->at = options->seed;
+    job->is_good = false;
     struct sim *sim = sim_open(options);
     sim_run(sim);
     job->hash = sim->hash;
+    job->hashes += sim->hash;
     job->steps += sim->step;
     job->echo_count = sim->echo_count;
     job->echo_us = sim->echo_us;
@@ -98,22 +117,38 @@ static void seed_run(const struct sim_options *options, struct job *job, size_t 
     sim_close(sim);
 }
 
-// False: it broke a law, or died.
-static bool seed_fork(const struct sim_options *options, struct job *job, size_t shift) {
+// This seed and those that follow at a distance of `stride`. False: the newest broke a law, or
+// died.
+static bool seeds_fork(struct sim_options options, uint32_t count, uint64_t stride, struct job *job,
+                       size_t shift) {
+    job->at = options.seed;
     job->is_good = false;
     (void)fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
-        seed_run(options, job, shift);
+        // The second of two runs has everything at other addresses.
+        void *moved = shift > 0 ? malloc(shift) : NULL;
+        check(shift == 0 || (moved != NULL && shared_map(shift) != NULL));
+        for (uint32_t i = 0; i < count; i++, options.seed += stride) {
+            seed_run(&options, job);
+            job->done++;
+        }
         _exit(0);
     }
     int status = 0;
     bool has_ended = child > 0 && waitpid(child, &status, 0) == child;
     if (!has_ended || status != 0 || !job->is_good) {
-        printf("seed %llu: violation (status %x)\n", (unsigned long long)options->seed, status);
+        printf("seed %llu: violation (status %x)\n", (unsigned long long)job->at, status);
         return false;
     }
     return true;
+}
+
+static bool seed_fork(const struct sim_options *options, struct job *job, size_t shift) {
+    uint64_t done = job->done; // the caller counts
+    bool is_good = seeds_fork(*options, 1, 1, job, shift);
+    job->done = done;
+    return is_good;
 }
 
 // Law L9: honest echoes with and without those that harm.
@@ -162,19 +197,28 @@ static bool seed_check(const struct arguments *arguments, const struct sim_optio
     return true;
 }
 
+static void violation_add(struct job *job, uint64_t seed) {
+    job->first = job->violations++ == 0 ? seed : job->first;
+    job->done++;
+}
+
 static void job_run(const struct arguments *arguments, struct job *job, uint64_t number) {
     struct sim_options options = arguments->options;
     options.cover = job->cover;
     options.is_quiet = arguments->count > 1;
-    for (uint64_t i = number; i < arguments->count; i += arguments->jobs) {
-        if (arguments->stops && job->violations > 0) {
-            return;
+    bool is_alone = options.is_isolation || arguments->is_twice; // two runs of each
+    uint64_t own = (arguments->count + arguments->jobs - 1 - number) / arguments->jobs;
+    while (job->done < own && !(arguments->stops && job->violations > 0)) {
+        options.seed = arguments->options.seed + number + job->done * arguments->jobs;
+        uint64_t left = own - job->done;
+        if (is_alone && seed_check(arguments, &options, job)) {
+            job->done++;
+        } else if (is_alone) {
+            violation_add(job, options.seed);
+        } else if (!seeds_fork(options, left < BATCH ? (uint32_t)left : BATCH, arguments->jobs, job,
+                               0)) {
+            violation_add(job, job->at);
         }
-        options.seed = arguments->options.seed + i;
-        if (!seed_check(arguments, &options, job)) {
-            job->first = job->violations++ == 0 ? options.seed : job->first;
-        }
-        job->done++;
     }
 }
 
@@ -314,6 +358,7 @@ int main(int argc, char **argv) {
                               "[--never FILE] [--stop]\n");
         return 2;
     }
+    heap_prepare();
     struct job *jobs = shared_map((arguments.jobs + 1) * sizeof *jobs);
     double begin_s = now_s();
     jobs_run(&arguments, jobs);
@@ -324,6 +369,7 @@ int main(int argc, char **argv) {
         sum->first = is_first ? jobs[i].first : sum->first;
         sum->violations += jobs[i].violations;
         sum->steps += jobs[i].steps;
+        sum->hashes += jobs[i].hashes;
         sum->slowest = jobs[i].slowest > sum->slowest ? jobs[i].slowest : sum->slowest;
         for (uint32_t j = 0; j < SIM_COVER_MAX; j++) {
             sum->cover[j] += jobs[i].cover[j];
@@ -340,6 +386,9 @@ int main(int argc, char **argv) {
     }
     if (arguments.options.is_isolation) {
         printf("honest clients are slowed by %.2f at most\n", (double)sum->slowest / 100);
+    }
+    if (arguments.count > 1) {
+        printf("hash of all %016llx\n", (unsigned long long)sum->hashes);
     }
     uint32_t unexplained = arguments.is_cover ? cover_check(&arguments, sum->cover) : 0;
     printf("%llu seeds, %llu violations, %.0f events/s\n", (unsigned long long)arguments.count,
