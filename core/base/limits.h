@@ -93,6 +93,15 @@ enum {
     SUBPROTOCOLS_MAX = 64,      // offered by one client: they are compared in pairs
     REPLY_BYTES_MAX = 4096,     // head of any reply that we write ourselves
 
+    // Services
+    UPSTREAMS_MAX = 64,           // of a configuration
+    UPSTREAMS_ALIVE_MAX = 128,    // with those of older configurations that still have exchanges
+    UPSTREAM_SERVERS_MAX = 16,    // of one upstream: a bit each, and compared one by one
+    UPSTREAM_LINES_MAX = 1 << 20, // connections to services, of a worker
+    UPSTREAM_LINES_SPARE = 1024,  // of a worker, beside one for each client: those that are idle
+    UPSTREAM_QUEUE_MAX = 4096, // requests that wait for one upstream: they are searched one by one
+    UPSTREAM_KEPT_MS = 30000,  // an idle connection to a service: less than servers keep theirs
+
     // WebSocket
     CONTROL_BYTES_MAX = 125, // RFC 6455 5.5
     FRAME_HEAD_BYTES_MAX = 14,
@@ -150,4 +159,5 @@ static_assert(SENDS_BUSY_MAX <= SENDS_IDLE_MAX && SENDS_IDLE_MAX <= 512, "decisi
 static_assert(TLS_TEXT_BYTES_MIN <= TLS_TEXT_BYTES_MAX, "a fragment fits a record");
 static_assert(TLS_HANDSHAKES_MAX < UINT16_MAX, "a handshake's number");
 static_assert(TLS_UPDATE_WINDOW < UINT16_MAX && TLS_EMPTY_RECORDS_MAX < UINT8_MAX, "counters");
+static_assert(UPSTREAM_LINES_MAX <= CONNECTIONS_MAX, "a number fits beside the tag");
 static_assert(TIME_MS_MAX < INT32_MAX, "wrapping comparison of 32-bit times");

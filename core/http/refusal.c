@@ -45,9 +45,7 @@ const char *http_status_text(uint16_t status) {
         {500, "Internal Server Error"},
         {501, "Not Implemented"},
         {502, "Bad Gateway"},
-        {502, "Bad Gateway"},
         {503, "Service Unavailable"},
-        {504, "Gateway Timeout"},
         {504, "Gateway Timeout"},
         {505, "HTTP Version Not Supported"},
     };

@@ -16,7 +16,7 @@ struct config_object {
 
 struct top_section {
     const struct config_node *listeners, *admin, *limits, *keepalive, *backpressure, *compression,
-        *log, *engine, *trusted, *routes;
+        *log, *engine, *trusted, *upstreams, *routes;
     uint64_t drain_ms;
     uint32_t workers;
 };
@@ -39,6 +39,7 @@ static const struct schema_key top_keys[] = {
     {.name = "log", .type = SCHEMA_MAP, AT(log)},
     {.name = "engine", .type = SCHEMA_MAP, AT(engine)},
     {.name = "trusted", .type = SCHEMA_LIST, AT(trusted)},
+    {.name = "upstreams", .type = SCHEMA_MAP, AT(upstreams)},
     {.name = "routes", .type = SCHEMA_LIST, AT(routes), .is_required = true},
 };
 #undef AT
@@ -115,6 +116,7 @@ static void root_read(struct config_reader *reader, const struct config_node *ro
     engine_read(reader, top.engine, &config->engine);
     log_read(reader, top.log, &config->log);
     config_trusted_read(reader, top.trusted, config);
+    config_upstreams_read(reader, top.upstreams, config);
     config_routes_read(reader, top.routes, &defaults, config);
     config_check_addresses(reader, config);
     config_check_routes(reader, config);

@@ -133,6 +133,7 @@ enum config_verb {
     CONFIG_VERB_PAGE,
     CONFIG_VERB_ECHO,
     CONFIG_VERB_CHANNELS,
+    CONFIG_VERB_PROXY,
     CONFIG_VERB_COUNT,
 };
 
@@ -216,6 +217,37 @@ struct config_channels {
     bool echo_self;
 };
 
+// How one of an upstream's servers is chosen.
+enum config_balance {
+    CONFIG_BALANCE_LEAST_PENDING, // the one with the fewest exchanges
+    CONFIG_BALANCE_ADDRESS,       // by the client's address
+    CONFIG_BALANCE_PATH,
+    CONFIG_BALANCE_COOKIE, // by the value of the cookie `balance_name`
+    CONFIG_BALANCE_HEADER, // by the value of that field
+};
+
+// `http://host:port` or `unix:/path`. Hosts are numeric.
+struct config_server {
+    struct config_address address; // text: as written
+    struct span authority;         // host[:port] as written; `localhost` for a Unix socket
+    struct config_place place;
+};
+
+struct config_upstream {
+    struct span name;
+    const struct config_server *servers;
+    struct span balance_name; // of the cookie or header
+    uint64_t connect_ms;
+    uint64_t response_ms;
+    uint64_t idle_ms;  // between two pieces of an answer; 0: off
+    uint64_t retry_ms; // until a server that failed is asked again
+    uint32_t server_count;
+    uint32_t connections; // to one server, of each worker, upgrades not counted
+    uint32_t queue;       // requests that wait for one, of each worker
+    uint32_t failures;    // in a row, until a server is not asked any more
+    uint8_t balance;      // enum config_balance
+};
+
 struct config_route {
     struct config_path path;
     struct span host; // lower case, without port; empty: any
@@ -228,6 +260,7 @@ struct config_route {
     struct config_backpressure backpressure;
     struct config_compression compression;
     struct config_place place;
+    uint16_t upstream;     // proxy only: index in config->upstreams
     uint8_t verb;          // enum config_verb
     uint8_t messages;      // enum config_messages
     bool has_origins;      // false: every Origin may come in
@@ -238,9 +271,11 @@ struct config {
     const struct config_listener *listeners;
     const struct address_range *trusted;
     const struct config_route *routes; // in the order of the file
+    const struct config_upstream *upstreams;
     uint32_t listener_count;
     uint32_t trusted_count;
     uint32_t route_count;
+    uint32_t upstream_count;
     uint32_t workers; // 0: auto, one per core
     struct config_admin admin;
     struct config_admission admission;

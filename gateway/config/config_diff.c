@@ -146,7 +146,32 @@ bool config_route_is_equal(const struct config_route *a, const struct config_rou
     return span_equal(a->path.text, b->path.text) && span_equal(a->host, b->host) &&
            a->verb == b->verb && span_equal(a->page, b->page) && a->messages == b->messages &&
            channels_equal(&a->channels, &b->channels) && origins_equal(a, b) &&
-           subprotocols_equal(a->subprotocols, b->subprotocols) && limits_equal(a, b);
+           subprotocols_equal(a->subprotocols, b->subprotocols) && limits_equal(a, b) &&
+           a->upstream == b->upstream;
+}
+
+static bool servers_equal(const struct config_upstream *a, const struct config_upstream *b) {
+    bool is_equal = a->server_count == b->server_count;
+    for (uint32_t i = 0; is_equal && i < a->server_count; i++) {
+        is_equal = span_equal(a->servers[i].address.text, b->servers[i].address.text);
+    }
+    return is_equal;
+}
+
+static bool upstream_equal(const struct config_upstream *a, const struct config_upstream *b) {
+    return span_equal(a->name, b->name) && a->connect_ms == b->connect_ms &&
+           a->response_ms == b->response_ms && a->idle_ms == b->idle_ms &&
+           a->retry_ms == b->retry_ms && a->connections == b->connections && a->queue == b->queue &&
+           a->failures == b->failures && a->balance == b->balance &&
+           span_equal(a->balance_name, b->balance_name) && servers_equal(a, b);
+}
+
+static bool upstreams_equal(const struct config *a, const struct config *b) {
+    bool is_equal = a->upstream_count == b->upstream_count;
+    for (uint32_t i = 0; is_equal && i < a->upstream_count; i++) {
+        is_equal = upstream_equal(&a->upstreams[i], &b->upstreams[i]);
+    }
+    return is_equal;
 }
 
 static bool routes_equal(const struct config *a, const struct config *b) {
@@ -203,6 +228,10 @@ static const struct part parts[CONFIG_CHANGE_COUNT] = {
                               false},
     [CONFIG_CHANGE_ENGINE] = {engine_equal, "`engine` needs a restart: the rings are open.", true},
     [CONFIG_CHANGE_TRUSTED] = {trusted_equal, "`trusted` applies to new connections.", false},
+    [CONFIG_CHANGE_UPSTREAMS] = {upstreams_equal,
+                                 "`upstreams` apply to new requests; what is defined as before "
+                                 "keeps its connections.",
+                                 false},
     [CONFIG_CHANGE_ROUTES] = {routes_equal,
                               "Routes with their limits, keepalive and backpressure apply to new "
                               "requests; open connections keep theirs.",

@@ -2,11 +2,9 @@
 
 const struct config_missing config_missing[] = {
     {"top", "auth", "`auth`", NULL},
-    {"top", "upstreams", "`upstreams`", NULL},
     {"top", "backplane", "`backplane`", NULL},
     {"listener", "proxy_protocol", "`proxy_protocol`", NULL},
     {"route", "auth", "`auth`", NULL},
-    {"route", "proxy", "`proxy`", NULL},
     {"route", "events", "`events`", NULL},
     {"route", "tunnel", "`tunnel`", NULL},
 };

@@ -47,8 +47,7 @@ void config_origins_read(struct config_reader *reader, const struct config_node 
     *origins = (struct config_origins){.items = items, .count = count};
 }
 
-// RFC 9110 5.6.2.
-static bool is_token(struct span text) {
+bool config_is_token(struct span text) {
     static const char others[] = "!#$%&'*+-.^_`|~";
     for (uint32_t i = 0; i < text.length; i++) {
         uint8_t byte = text.data[i];
@@ -73,7 +72,7 @@ void config_subprotocols_read(struct config_reader *reader, const struct config_
         if (!schema_is_kind(reader, "subprotocols[]", node, CONFIG_NODE_SCALAR)) {
             continue;
         }
-        if (!is_token(node->text)) {
+        if (!config_is_token(node->text)) {
             config_error(reader, node->place,
                          "`subprotocols[]` is %s, which is no HTTP token; write a name without "
                          "spaces and separators",

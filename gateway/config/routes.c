@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 struct route_section {
-    const struct config_node *path, *host, *echo, *channels, *origins, *subprotocols;
+    const struct config_node *path, *host, *echo, *channels, *proxy, *origins, *subprotocols;
     const struct config_node *limits, *keepalive, *backpressure, *compression;
     uint8_t page; // index into page_names
     uint8_t messages;
@@ -33,6 +33,7 @@ static const struct schema_key route_keys[] = {
     {.name = "page", .type = SCHEMA_NAME, AT(page), .names = page_names},
     {.name = "echo", .type = SCHEMA_MAP, AT(echo)},
     {.name = "channels", .type = SCHEMA_MAP, AT(channels)},
+    {.name = "proxy", .type = SCHEMA_MAP, AT(proxy)},
     {.name = "messages", .type = SCHEMA_NAME, AT(messages), .names = messages_names},
     {.name = "origins", .type = SCHEMA_LIST, AT(origins)},
     {.name = "origins_required", .type = SCHEMA_BOOL, AT(origins_required)},
@@ -77,7 +78,7 @@ static const struct schema route_schema = {
 static const char *const verbs[] = {[CONFIG_VERB_PAGE] = "page",
                                     [CONFIG_VERB_ECHO] = "echo",
                                     [CONFIG_VERB_CHANNELS] = "channels",
-                                    "proxy",
+                                    [CONFIG_VERB_PROXY] = "proxy",
                                     "events",
                                     "tunnel"};
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
@@ -92,6 +93,8 @@ uint8_t config_verb_kinds(enum config_verb verb) {
         [CONFIG_VERB_PAGE] = CONFIG_KIND_GET | CONFIG_KIND_HEAD,
         [CONFIG_VERB_ECHO] = CONFIG_KIND_UPGRADE,
         [CONFIG_VERB_CHANNELS] = CONFIG_KIND_UPGRADE | CONFIG_KIND_POST | CONFIG_KIND_OPTIONS,
+        [CONFIG_VERB_PROXY] = CONFIG_KIND_GET | CONFIG_KIND_HEAD | CONFIG_KIND_POST |
+                              CONFIG_KIND_OPTIONS | CONFIG_KIND_OTHER,
     };
     check(verb < CONFIG_VERB_COUNT);
     return kinds[verb];
@@ -102,6 +105,7 @@ struct route_state {
     struct config_reader *reader;
     const struct config_node *map;
     const struct config_defaults *defaults;
+    const struct config *config; // its upstreams are read
     struct route_section section;
     struct config_route route;
     bool has_path; // route.path is what the file says
@@ -125,26 +129,31 @@ static uint32_t verb_find(const struct route_state *state) {
     }
     if (found == VERB_COUNT) {
         config_error(state->reader, state->map->place,
-                     "a route does nothing; add one of page, echo and channels");
+                     "a route does nothing; add one of page, echo, channels and proxy");
     }
     return found;
 }
 
 // Keys that have no meaning for the verb.
 static void check_keys(const struct route_state *state, uint32_t verb) {
-    static const char *const not_page[] = {"messages",     "origins",   "origins_required",
-                                           "subprotocols", "keepalive", "backpressure",
-                                           "compression"};
-    for (uint32_t i = 0; verb == CONFIG_VERB_PAGE && i < sizeof(not_page) / sizeof(not_page[0]);
-         i++) {
-        const struct config_node *node = config_node_find(state->map, not_page[i]);
-        if (node != NULL) {
-            config_error(state->reader, node->place, "`%s` has no meaning for `page`; remove it",
-                         not_page[i]);
+    static const struct {
+        const char *key;
+        bool is_of_page, is_of_proxy;
+    } rows[] = {{"messages", false, false},     {"origins", false, true},
+                {"subprotocols", false, false}, {"origins_required", false, true},
+                {"keepalive", false, false},    {"backpressure", false, true},
+                {"compression", false, false}};
+    for (uint32_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct config_node *node = config_node_find(state->map, rows[i].key);
+        bool is_meant = (verb != CONFIG_VERB_PAGE || rows[i].is_of_page) &&
+                        (verb != CONFIG_VERB_PROXY || rows[i].is_of_proxy);
+        if (node != NULL && !is_meant) {
+            config_error(state->reader, node->place, "`%s` has no meaning for `%s`; remove it",
+                         rows[i].key, verbs[verb]);
         }
     }
     const struct config_node *upgrade = config_node_find(state->map, "upgrade");
-    if (upgrade != NULL && verb < CONFIG_VERB_COUNT) {
+    if (upgrade != NULL && verb < CONFIG_VERB_COUNT && verb != CONFIG_VERB_PROXY) {
         config_error(state->reader, upgrade->place,
                      "`upgrade` has a meaning for `proxy` only; remove it");
     }
@@ -213,6 +222,36 @@ static void check_takeover(const struct route_state *state) {
     }
 }
 
+struct proxy_section {
+    const struct config_node *upstream;
+};
+static const struct schema_key proxy_keys[] = {
+    {.name = "upstream",
+     .type = SCHEMA_SCALAR,
+     .offset = offsetof(struct proxy_section, upstream),
+     .is_required = true},
+};
+static const struct schema proxy_schema = {
+    .name = "proxy", .title = "in `proxy`", .prefix = "proxy.", .keys = proxy_keys, .key_count = 1};
+
+static void proxy_read(struct route_state *state) {
+    const struct config_node *map = state->section.proxy;
+    if (map == NULL) {
+        return;
+    }
+    struct proxy_section section = {.upstream = NULL};
+    schema_read(state->reader, &proxy_schema, map, &section);
+    if (section.upstream != NULL) {
+        (void)config_upstream_find(state->reader, section.upstream, state->config,
+                                   &state->route.upstream); // an error keeps the whole file out
+    }
+    if (state->section.upgrade) {
+        config_error(state->reader, map->place,
+                     "`proxy` of upgrades is not built yet in this version; write upgrade: false "
+                     "beside it");
+    }
+}
+
 static void limits_read(struct route_state *state) {
     struct config_reader *reader = state->reader;
     const struct route_section *section = &state->section;
@@ -269,6 +308,7 @@ static bool route_read(struct route_state *state) {
         config_error(state->reader, section->echo->place, "`echo` has no keys; write echo: {}");
     }
     channels_read(state);
+    proxy_read(state);
     if (section->origins != NULL) {
         route->has_origins = true;
         config_origins_read(state->reader, section->origins, &route->origins);
@@ -300,7 +340,9 @@ void config_routes_read(struct config_reader *reader, const struct config_node *
     }
     uint32_t count = 0;
     for (const struct config_node *node = list->child; node != NULL; node = node->next) {
-        struct route_state state = {.reader = reader, .map = node, .defaults = defaults};
+        struct route_state state = {
+            .reader = reader, .map = node, .defaults = defaults, .config = config};
+        state.section.upgrade = true;
         if (schema_is_kind(reader, "routes[]", node, CONFIG_NODE_MAP) && route_read(&state)) {
             routes[count++] = state.route;
         }

@@ -64,6 +64,13 @@ void config_trusted_read(struct config_reader *reader, const struct config_node 
 void config_routes_read(struct config_reader *reader, const struct config_node *list,
                         const struct config_defaults *defaults, struct config *config);
 
+void config_upstreams_read(struct config_reader *reader, const struct config_node *map,
+                           struct config *config);
+// The number of the upstream that the node names. False: an error was added.
+bool config_upstream_find(struct config_reader *reader, const struct config_node *node,
+                          const struct config *config, uint16_t *upstream);
+bool config_is_token(struct span text); // RFC 9110 5.6.2
+
 // One route's lists: origins, subprotocols, host.
 void config_origins_read(struct config_reader *reader, const struct config_node *list,
                          struct config_origins *origins);

@@ -50,11 +50,11 @@ Test(config_block, is_refused_for_its_missing_parts_alone) {
     world_refuses_span(span_text(block),
                        "f.yaml:5:5: `proxy_protocol` is not built yet in this version; remove it\n"
                        "f.yaml:14:1: `auth` is not built yet in this version; remove it\n"
-                       "f.yaml:17:1: `upstreams` is not built yet in this version; remove it\n"
                        "f.yaml:24:92: `auth` is not built yet in this version; remove it\n"
                        "f.yaml:25:92: `auth` is not built yet in this version; remove it\n"
                        "f.yaml:26:28: `events` is not built yet in this version; remove it\n"
                        "f.yaml:27:28: `tunnel` is not built yet in this version; remove it\n"
-                       "f.yaml:28:28: `proxy` is not built yet in this version; remove it\n"
+                       "f.yaml:28:35: `proxy` of upgrades is not built yet in this version; write "
+                       "upgrade: false beside it\n"
                        "f.yaml:29:1: `backplane` is not built yet in this version; remove it\n");
 }

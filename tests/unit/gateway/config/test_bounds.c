@@ -29,10 +29,10 @@ Test(config_bounds, file_size) {
 }
 
 Test(config_bounds, depth) {
-    // The root map is the first level; `upstreams` is refused as one part, whatever is in it.
-    refuses(BASE "upstreams: [[[[[[[[[[[[[[[]]]]]]]]]]]]]]]\n",
-            "f.yaml:3:1: `upstreams` is not built yet in this version; remove it\n");
-    refuses(BASE "upstreams: [[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]\n",
+    // The root map is the first level; `backplane` is refused as one part, whatever is in it.
+    refuses(BASE "backplane: [[[[[[[[[[[[[[[]]]]]]]]]]]]]]]\n",
+            "f.yaml:3:1: `backplane` is not built yet in this version; remove it\n");
+    refuses(BASE "backplane: [[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]\n",
             "f.yaml:3:27: more than 16 levels of maps and lists; write it flatter\n");
 }
 
@@ -73,10 +73,10 @@ Test(config_bounds, a_hostile_width_ends_soon, .timeout = 10) {
     free(text);
 }
 
-// A map of that many different keys below `upstreams`.
+// A map of that many different keys below `backplane`.
 static char *keys_take(uint32_t count) {
     char *text = text_take(200 + (size_t)count * 16);
-    int length = snprintf(text, 200, "%supstreams:\n", BASE);
+    int length = snprintf(text, 200, "%sbackplane:\n", BASE);
     for (uint32_t i = 0; i < count; i++) {
         length += snprintf(text + length, 16, "  k%u: 1\n", i);
     }
@@ -85,7 +85,7 @@ static char *keys_take(uint32_t count) {
 
 Test(config_bounds, keys_of_a_map) {
     static const char missing[] =
-        "f.yaml:3:1: `upstreams` is not built yet in this version; remove it\n";
+        "f.yaml:3:1: `backplane` is not built yet in this version; remove it\n";
     for (uint32_t count = CONFIG_MAP_KEYS_MAX - 1; count <= CONFIG_MAP_KEYS_MAX; count++) {
         char *text = keys_take(count);
         refuses(text, missing);

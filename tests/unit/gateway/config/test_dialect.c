@@ -68,8 +68,8 @@ Test(config_dialect, doubled_keys) {
         {BASE "log: {level: info, level: info, level: info}\n",
          "f.yaml:3:20: key `level` is already set in line 3; remove one of them\n"
          "f.yaml:3:33: key `level` is already set in line 3; remove one of them\n"},
-        {BASE "upstreams: {a: {x: 1}, a: {x: 1}}\n",
-         "f.yaml:3:1: `upstreams` is not built yet in this version; remove it\n"
+        {BASE "backplane: {a: {x: 1}, a: {x: 1}}\n",
+         "f.yaml:3:1: `backplane` is not built yet in this version; remove it\n"
          "f.yaml:3:24: key `a` is already set in line 3; remove one of them\n"},
         {BASE "\"drain\": 1s\n"
               "'drain': 2s\n",
@@ -91,7 +91,7 @@ Test(config_dialect, further_documents) {
               "---\n",
          "f.yaml:3:1: unknown key `zzz` at the top level; remove it, or write one of listeners, "
          "admin, workers, limits, keepalive, backpressure, compression, drain, log, "
-         "engine, trusted, routes\n"
+         "engine, trusted, upstreams, routes\n"
          "f.yaml:4:1: a further document begins here; keep one document in the file\n"},
     };
     world_refuses(rows, COUNT_OF(rows));
@@ -144,7 +144,7 @@ Test(config_dialect, an_unquoted_brace_names_its_remedy) {
          "f.yaml:3:20: a `{` outside of quotes; quote it: \"${DRAIN}\"\n"},
         {LISTENER "routes:\n"
                   "  - path: {room}\n",
-         "f.yaml:3:5: a route does nothing; add one of page, echo and channels\n"
+         "f.yaml:3:5: a route does nothing; add one of page, echo, channels and proxy\n"
          "f.yaml:3:11: `path` is a map, not a single value; write one value, and quote it if it "
          "holds `{` or `[`\n"},
         {"é: {é: é{x}}\n", "f.yaml:1:9: a `{` outside of quotes; quote it: \"é{x}\"\n"},
@@ -237,9 +237,10 @@ Test(config_dialect, environment) {
         {BASE "drain: ${EMPTY}\n", "f.yaml:3:8: `drain` is empty; write a value\n"},
         {BASE "drain: 1${LONG}\n",
          "f.yaml:3:8: a text of more than 8192 bytes; shorten what ${...} stands for\n"},
-        {BASE "${DRAIN}: 1s\n", "f.yaml:3:1: unknown key `${DRAIN}` at the top level; remove it, "
-                                "or write one of listeners, admin, workers, limits, keepalive, "
-                                "backpressure, compression, drain, log, engine, trusted, routes\n"},
+        {BASE "${DRAIN}: 1s\n",
+         "f.yaml:3:1: unknown key `${DRAIN}` at the top level; remove it, "
+         "or write one of listeners, admin, workers, limits, keepalive, "
+         "backpressure, compression, drain, log, engine, trusted, upstreams, routes\n"},
     };
     world_refuses(rows, COUNT_OF(rows));
 }

@@ -27,6 +27,8 @@ struct fake_slot {
     bool is_connecting, is_setting;
     struct span_mut target;
     uint32_t pieces;
+    uint32_t sent_bytes;
+    char sent[4096]; // what was given to send since it was looked at; more is left out
 };
 
 struct io {
@@ -191,15 +193,27 @@ static inline void fake_send(struct io *io, struct io_handle handle, uint32_t pi
     fake_note(io, pieces == 1 ? "send" : "sendmsg", handle);
 }
 
+static inline void fake_sent_note(struct fake_slot *slot, struct span bytes) {
+    if (bytes.length < sizeof slot->sent - slot->sent_bytes) {
+        memcpy(slot->sent + slot->sent_bytes, bytes.data, bytes.length);
+        slot->sent_bytes += bytes.length;
+        slot->sent[slot->sent_bytes] = 0;
+    }
+}
+
 void io_send(struct io *io, struct io_handle handle, struct span bytes) {
     expect(bytes.length > 0, "an empty send");
     fake_send(io, handle, 1);
+    fake_sent_note(fake_slot(io, handle), bytes);
 }
 
 void io_sendmsg(struct io *io, struct io_handle handle, const struct span *pieces,
                 uint32_t piece_count) {
     expect(piece_count > 0 && pieces[0].length > 0, "an empty sendmsg");
     fake_send(io, handle, piece_count);
+    for (uint32_t i = 0; i < piece_count; i++) {
+        fake_sent_note(fake_slot(io, handle), pieces[i]);
+    }
 }
 
 void io_send_cancel(struct io *io, struct io_handle handle) {

@@ -1,0 +1,184 @@
+// Which upstreams there are, their memory and their turn.
+#include "gateway/upstream/upstream.h"
+
+#include "core/base/check.h"
+#include "gateway/upstream/internal.h"
+
+void upstreams_memory_size(struct upstreams_memory *memory) {
+    uint32_t line_bytes = UPSTREAM_LINE_BYTES;
+    uint32_t exchange_bytes = UPSTREAM_EXCHANGE_BYTES;
+    memory->line_space.length = pool_space_bytes(line_bytes, memory->line_max);
+    memory->line_book.length = pool_book_bytes(line_bytes, memory->line_max);
+    memory->exchange_space.length = pool_space_bytes(exchange_bytes, memory->exchange_max);
+    memory->exchange_book.length = pool_book_bytes(exchange_bytes, memory->exchange_max);
+    // Twice, since the place of a line that was freed stays taken until the next pump.
+    memory->touched.length = 2 * ((uint64_t)memory->line_max + 1) * sizeof(uint32_t);
+    memory->items.length = UPSTREAMS_ALIVE_MAX * sizeof(struct upstream);
+}
+
+static struct wheel_entry *timer_at(void *context, uint32_t index) {
+    return &line_at(context, index)->timer;
+}
+
+void upstreams_init(struct upstreams *upstreams, const struct upstreams_memory *memory,
+                    uint64_t now_us) {
+    pool_init(&upstreams->lines, UPSTREAM_LINE_BYTES, memory->line_max, memory->line_space,
+              memory->line_book);
+    pool_init(&upstreams->exchanges, UPSTREAM_EXCHANGE_BYTES, memory->exchange_max,
+              memory->exchange_space, memory->exchange_book);
+    upstreams->items = (struct upstream *)(void *)memory->items.data;
+    upstreams->touched = (uint32_t *)(void *)memory->touched.data;
+    upstreams->touched_max = (uint32_t)(memory->touched.length / sizeof(uint32_t));
+    upstreams->now_us = now_us;
+    upstreams->now_ms = now_us / 1000;
+    wheel_init(&upstreams->wheel, timer_at, upstreams, upstreams->now_ms);
+}
+
+// --- the configuration
+
+static void server_make(struct upstream_server *server, const struct config_server *config) {
+    *server = (struct upstream_server){.address = config->address.address};
+    if (config->address.path.length > 0) {
+        check(config->address.path.length < sizeof server->path);
+        memcpy(server->path, config->address.path.data, config->address.path.length);
+    }
+}
+
+static void upstream_make(struct upstream *upstream, const struct config_upstream *config) {
+    memset(upstream, 0, sizeof *upstream);
+    upstream->is_used = true;
+    check(config->name.length <= UPSTREAM_NAME_BYTES);
+    memcpy(upstream->name, config->name.data, config->name.length);
+    upstream->name_bytes = (uint8_t)config->name.length;
+    upstream->connect_ms = (uint32_t)config->connect_ms;
+    upstream->response_ms = (uint32_t)config->response_ms;
+    upstream->idle_ms = (uint32_t)config->idle_ms;
+    upstream->retry_ms = (uint32_t)config->retry_ms;
+    upstream->connections_max = config->connections;
+    upstream->waiting_max = config->queue;
+    upstream->failures_max = config->failures;
+    upstream->server_count = config->server_count;
+    for (uint32_t i = 0; i < config->server_count; i++) {
+        server_make(&upstream->servers[i], &config->servers[i]);
+    }
+}
+
+static bool server_is_same(const struct upstream_server *a, const struct upstream_server *b) {
+    return a->address.kind == b->address.kind && a->address.port == b->address.port &&
+           memcmp(a->address.ip, b->address.ip, sizeof a->address.ip) == 0 &&
+           strcmp(a->path, b->path) == 0;
+}
+
+static bool upstream_is_same(const struct upstream *a, const struct upstream *b) {
+    bool is_same =
+        span_equal(span_make(a->name, a->name_bytes), span_make(b->name, b->name_bytes)) &&
+        a->connect_ms == b->connect_ms && a->response_ms == b->response_ms &&
+        a->idle_ms == b->idle_ms && a->retry_ms == b->retry_ms &&
+        a->connections_max == b->connections_max && a->waiting_max == b->waiting_max &&
+        a->failures_max == b->failures_max && a->server_count == b->server_count;
+    for (uint32_t i = 0; is_same && i < a->server_count; i++) {
+        is_same = server_is_same(&a->servers[i], &b->servers[i]);
+    }
+    return is_same;
+}
+
+// One that is defined in just this way, or a free place; UPSTREAMS_ALIVE_MAX: neither.
+static uint16_t place_find(struct upstreams *upstreams, const struct upstream *wanted) {
+    uint16_t place = UPSTREAMS_ALIVE_MAX;
+    for (uint16_t i = 0; i < UPSTREAMS_ALIVE_MAX; i++) {
+        const struct upstream *upstream = &upstreams->items[i];
+        if (upstream->is_used && !upstream->is_retired && upstream_is_same(upstream, wanted)) {
+            return i;
+        }
+        if (!upstream->is_used && place == UPSTREAMS_ALIVE_MAX) {
+            place = i;
+        }
+    }
+    return place;
+}
+
+// Its idle lines are closed; others when their exchanges end.
+static void upstream_retire(struct upstreams *upstreams, uint16_t at) {
+    struct upstream *upstream = &upstreams->items[at];
+    upstream->is_retired = true;
+    for (uint32_t i = 0; i < upstream->server_count; i++) {
+        while (upstream->servers[i].idle_first != 0) { // each pass takes one out
+            line_close(upstreams, upstream->servers[i].idle_first, false);
+        }
+    }
+    upstream_settle(upstreams, at);
+}
+
+void upstream_settle(struct upstreams *upstreams, uint16_t at) {
+    struct upstream *upstream = &upstreams->items[at];
+    if (upstream->is_retired && upstream->lines == 0 && upstream->pending == 0) {
+        upstream->is_used = false;
+    }
+}
+
+bool upstreams_config_set(struct upstreams *upstreams, const struct config *config) {
+    uint32_t free_count = 0;
+    for (uint32_t i = 0; i < UPSTREAMS_ALIVE_MAX; i++) {
+        free_count += !upstreams->items[i].is_used;
+    }
+    if (free_count < config->upstream_count) {
+        return false;
+    }
+    bool is_kept[UPSTREAMS_ALIVE_MAX] = {false};
+    for (uint32_t i = 0; i < config->upstream_count; i++) {
+        struct upstream wanted;
+        upstream_make(&wanted, &config->upstreams[i]);
+        uint16_t place = place_find(upstreams, &wanted);
+        check(place < UPSTREAMS_ALIVE_MAX);
+        if (!upstreams->items[place].is_used) {
+            upstreams->items[place] = wanted;
+        }
+        upstreams->of_config[i] = place;
+        is_kept[place] = true;
+    }
+    for (uint16_t i = 0; i < UPSTREAMS_ALIVE_MAX; i++) {
+        if (upstreams->items[i].is_used && !upstreams->items[i].is_retired && !is_kept[i]) {
+            upstream_retire(upstreams, i);
+        }
+    }
+    return true;
+}
+
+void upstreams_stop(struct upstreams *upstreams) {
+    for (uint16_t i = 0; i < UPSTREAMS_ALIVE_MAX; i++) {
+        if (upstreams->items[i].is_used && !upstreams->items[i].is_retired) {
+            upstream_retire(upstreams, i);
+        }
+    }
+}
+
+// --- the turn
+
+void upstreams_turn(struct upstreams *upstreams, uint64_t now_us) {
+    upstreams->now_us = now_us;
+    upstreams->now_ms = now_us / 1000;
+}
+
+void upstreams_expire(struct upstreams *upstreams) {
+    exchange_expire(upstreams);
+    wheel_advance(&upstreams->wheel, upstreams->now_ms);
+    uint32_t line;
+    for (uint32_t i = 0; i < EXPIRIES_MAX && wheel_next(&upstreams->wheel, &line); i++) {
+        line_on_time(upstreams, line);
+    }
+}
+
+uint32_t upstreams_wait_ms(const struct upstreams *upstreams) {
+    uint32_t wait_ms = wheel_wait_ms(&upstreams->wheel, upstreams->now_ms);
+    for (uint32_t i = 0; upstreams->waiting_count > 0 && i < UPSTREAMS_ALIVE_MAX; i++) {
+        const struct upstream *upstream = &upstreams->items[i];
+        if (upstream->waiting_first != 0) {
+            uint32_t asked_ms = exchange_at(upstreams, upstream->waiting_first)->asked_ms;
+            uint32_t waited_ms = (uint32_t)upstreams->now_ms - asked_ms;
+            uint32_t left_ms =
+                waited_ms < upstream->connect_ms ? upstream->connect_ms - waited_ms : 0;
+            wait_ms = left_ms < wait_ms ? left_ms : wait_ms;
+        }
+    }
+    return wait_ms;
+}

@@ -1,0 +1,225 @@
+// Services: which server takes a request, the sockets to them, and HTTP/1.1 spoken on these: one
+// exchange at a time, kept alive in between, never pipelined. One struct upstreams per worker;
+// nothing is shared between workers, so health is judged by each for itself.
+//
+// An exchange is the owner's request to an upstream. It has a line (a socket to one of the servers)
+// or waits for one:
+//
+//   upstream_ask --> WAITING --> CONNECTING --> ANSWER --> BODY --> over, the line is kept
+//                       ^            |             |         \--> over, the line is closed
+//                       '------------'             '--> RAW --> over, the line is closed
+//                        another server
+//
+//   WAITING     every line to the servers that may be asked is busy: connect deadline
+//   CONNECTING  a socket, its connection: connect deadline, then another server, CONNECT_TRIES_MAX
+//   ANSWER      the service's head: response deadline, anew with each send that it takes
+//   BODY        the rest of the answer: idle deadline while it is read
+//   RAW         nobody: after 101 and upstream_take_over the bytes are the owner's
+//
+// What happens is told by on_event, from within upstreams_on_event, upstreams_expire and
+// upstreams_pump, never from within a call of the owner's. The owner may call everything below from
+// there. Owner: one worker.
+#pragma once
+#include "core/base/fault.h"
+#include "core/base/histogram.h"
+#include "core/base/pool.h"
+#include "core/base/wheel.h"
+#include "core/http/response.h"
+#include "core/hub/outbox.h"
+#include "gateway/config/config.h"
+#include "gateway/link/link.h"
+#include "gateway/seam/log.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// Of the owner number of our sockets: tells them from clients, whose indices have 24 bits.
+#define UPSTREAM_LINK_TAG (1u << 31)
+
+enum upstream_event_kind {
+    UPSTREAM_INTERIM, // a head of 1xx (not 101): `response`, valid during the call
+    UPSTREAM_HEAD,    // the head of the answer. After 101 to an exchange that asked for an upgrade:
+                      // answer upstream_take_over, or upstream_drop
+    UPSTREAM_PIECE,   // bytes of its body
+    UPSTREAM_END,     // the answer is complete, and the exchange over
+    UPSTREAM_RAW, // bytes after upstream_take_over: consume from *raw until it is empty, or pause
+    UPSTREAM_RAW_END, // the service ended its side; answer upstream_drop
+    UPSTREAM_SENT,    // bytes of the request went out
+    UPSTREAM_DUE,     // the time of upstream_alarm
+    UPSTREAM_FAILED,  // it cannot be answered: `fault`; the exchange is over
+};
+
+struct upstream_event {
+    enum upstream_event_kind kind;
+    uint32_t owner;    // as given to upstream_ask
+    uint32_t exchange; // over and not to be named any more after END and FAILED
+    const struct http_response *response;
+    struct span piece;
+    struct span_mut *raw;
+    const struct fault *fault;
+};
+
+struct upstream_owner {
+    void *context;
+    void (*on_event)(void *context, const struct upstream_event *event);
+};
+
+enum upstream_breaker {
+    UPSTREAM_CLOSED,  // requests pass
+    UPSTREAM_OPEN,    // none does, until retry_due_ms
+    UPSTREAM_PROBING, // one does: its outcome decides
+};
+
+enum {
+    CONNECT_TRIES_MAX = 3, // servers asked for one exchange
+    INTERIM_MAX = 16,      // heads of 1xx before an answer
+    UPSTREAM_NAME_BYTES = 64,
+};
+
+struct upstream_server {
+    struct address address; // ADDRESS_IP with its port, ADDRESS_UNIX: `path` counts
+    char path[108];
+    uint32_t idle_first;   // lines kept alive, the newest first: the oldest end by themselves
+    uint32_t open;         // lines for exchanges, also idle ones
+    uint32_t pending;      // exchanges that it has
+    uint32_t failures;     // in a row
+    uint64_t retry_due_ms; // OPEN: when one may try
+    uint8_t breaker;       // enum upstream_breaker
+};
+
+struct upstream {
+    struct upstream_server servers[UPSTREAM_SERVERS_MAX];
+    uint32_t server_count;
+    uint32_t waiting_first, waiting_last, waiting_count; // exchanges, oldest first
+    uint32_t pending;                                    // exchanges, also waiting ones
+    uint32_t turn;                                       // which of equal servers is next
+    uint32_t connect_ms, response_ms, idle_ms, retry_ms; // idle_ms 0: off
+    uint32_t connections_max;                            // lines for exchanges to one server
+    uint32_t waiting_max;
+    uint32_t failures_max;
+    uint32_t lines; // that refer to it
+    uint8_t name_bytes;
+    bool is_used;
+    bool is_retired; // no longer configured: it goes with its last line
+    uint8_t name[UPSTREAM_NAME_BYTES];
+};
+
+struct upstream_line {
+    struct wheel_entry timer;
+    struct outbox outbox; // what is still to be sent
+    struct http_scan scan;
+    struct http_body body;
+    struct io_peer peer; // where to; the kernel's while connecting
+    link_id link;
+    uint32_t exchange;               // 0: idle, or closing
+    uint32_t next;                   // idle: in the server's list
+    uint32_t head_block, head_bytes; // of an answer's head that came in pieces
+    uint32_t held_block, held_bytes; // received and not looked at while paused
+    uint32_t progress_ms;            // last time that something moved
+    uint16_t upstream;
+    uint16_t flags; // enum line_flag
+    uint8_t server;
+    uint8_t state; // enum line_state
+    uint8_t interims;
+};
+enum { UPSTREAM_LINE_BYTES = 256, UPSTREAM_EXCHANGE_BYTES = 64 }; // of pool elements
+static_assert(sizeof(struct upstream_line) <= UPSTREAM_LINE_BYTES, "pool element");
+
+struct upstream_exchange {
+    uint32_t owner;
+    uint32_t line; // 0: it waits for one
+    uint32_t next; // WAITING
+    uint32_t head; // payload: kept until the answer begins, for another try
+    uint32_t hash;
+    uint32_t asked_ms;
+    uint64_t asked_us;
+    uint32_t alarm_ms; // wrapping; 0: none
+    uint16_t upstream;
+    uint16_t tried; // servers, as bits
+    uint8_t tries;
+    uint8_t flags; // enum upstream_ask_flag, and those of exchange.c
+};
+static_assert(sizeof(struct upstream_exchange) <= UPSTREAM_EXCHANGE_BYTES, "pool element");
+
+struct upstreams {
+    struct link *link;
+    struct arena *arena;
+    struct log *log;
+    struct outboxes *outboxes; // shared with the clients: the same memory is counted
+    struct counters *counters;
+    struct histogram *answer_ns; // from the request to the head of its answer
+    struct upstream_owner owner;
+    struct pool lines;      // 256 B
+    struct pool exchanges;  // 64 B
+    struct wheel wheel;     // of lines
+    struct upstream *items; // UPSTREAMS_ALIVE_MAX
+    uint16_t of_config[UPSTREAMS_MAX];
+    uint32_t *touched; // lines that have something to send
+    uint32_t touched_count, touched_max;
+    uint32_t waiting_count; // exchanges, of all upstreams
+    uint32_t lent_count;    // receives into lent memory
+    uint32_t head_bytes_max;
+    uint64_t now_ms, now_us;
+    struct http_response response; // the head being parsed
+};
+
+struct upstreams_memory { // ranges handed in, reserved by the owner
+    uint32_t line_max, exchange_max;
+    struct memory line_space, line_book, exchange_space, exchange_book, touched, items;
+};
+// Fills the length fields from the two maxima.
+void upstreams_memory_size(struct upstreams_memory *memory);
+// The fields link, arena, log, outboxes, counters, answer_ns, owner and head_bytes_max are set by
+// the caller before.
+void upstreams_init(struct upstreams *upstreams, const struct upstreams_memory *memory,
+                    uint64_t now_us);
+// From now on these are the upstreams; what is defined as before keeps its lines and its health.
+// False: too many of older configurations still have exchanges.
+MUST_USE bool upstreams_config_set(struct upstreams *upstreams, const struct config *config);
+
+// --- exchanges
+
+enum upstream_ask_flag {
+    UPSTREAM_ASK_HEAD = 1 << 0,    // HEAD: the answer has no body
+    UPSTREAM_ASK_SAFE = 1 << 1,    // may be repeated on a new line when a kept one proves dead
+    UPSTREAM_ASK_UPGRADE = 1 << 2, // the line is never used again, nor counted among connections
+};
+struct upstream_ask {
+    uint32_t upstream; // index in the configuration
+    uint32_t owner;
+    uint32_t head; // payload of the request's head; its reference is taken, also when refused
+    uint32_t hash; // 0: the server with the fewest exchanges; else the same server for the same one
+    uint8_t flags;
+    bool has_body; // more comes by upstream_send, the last of it by upstream_send_end
+};
+// Its number; or 0, and *fault says why.
+uint32_t upstream_ask(struct upstreams *upstreams, const struct upstream_ask *ask,
+                      const struct fault **fault);
+// More of the request; the payload's reference is taken. It may come at any time, also while the
+// exchange waits.
+void upstream_send(struct upstreams *upstreams, uint32_t exchange, uint32_t payload);
+void upstream_send_end(struct upstreams *upstreams, uint32_t exchange);
+// Bytes that wait to be sent, without those in flight.
+uint32_t upstream_queued_bytes(const struct upstreams *upstreams, uint32_t exchange);
+// Whether the owner takes more of the answer. Paused, nothing is read, and no deadline counts but
+// that of sending.
+void upstream_pause(struct upstreams *upstreams, uint32_t exchange);
+void upstream_unpause(struct upstreams *upstreams, uint32_t exchange);
+// After the HEAD of a 101: what comes next is RAW.
+void upstream_take_over(struct upstreams *upstreams, uint32_t exchange);
+// RAW: DUE will come in so many milliseconds, once; 0: no more.
+void upstream_alarm(struct upstreams *upstreams, uint32_t exchange, uint32_t in_ms);
+// The owner is done with it: no further event. What is queued is still sent when `flushes`.
+void upstream_drop(struct upstreams *upstreams, uint32_t exchange, bool flushes);
+
+// --- the turn
+void upstreams_turn(struct upstreams *upstreams, uint64_t now_us);
+// An event of a socket whose owner number has UPSTREAM_LINK_TAG.
+void upstreams_on_event(struct upstreams *upstreams, const struct link_event *event);
+void upstreams_expire(struct upstreams *upstreams);
+// Sends what was queued, and connects what was asked for. After every batch of work.
+void upstreams_pump(struct upstreams *upstreams);
+// The thread is to end: idle lines are closed, and others with their exchanges.
+void upstreams_stop(struct upstreams *upstreams);
+// How long the thread may sleep for our sake; UINT32_MAX: nothing is due.
+uint32_t upstreams_wait_ms(const struct upstreams *upstreams);

@@ -1,0 +1,125 @@
+// Upstreams: what is read, what it falls back to, and every way one can be wrong.
+#include "tests/unit/gateway/config/harness.h"
+
+#define COUNT_OF(rows) (sizeof(rows) / sizeof((rows)[0]))
+#define PROXY "routes: [{path: /, proxy: {upstream: web}, upgrade: false}]\n"
+
+Test(config_upstreams, what_is_said_and_what_is_not) {
+    const struct config *config = world_open(
+        LISTENER "upstreams:\n"
+                 "  web: {servers: [\"http://10.0.0.5:8000\"]}\n"
+                 "  other: {servers: [\"http://[2001:db8::1]:81\", \"http://10.0.0.6\", "
+                 "\"unix:/run/s\"], connect: 1s, response: 3s, idle: off, retry: 7s, connections: "
+                 "9, queue: 0, failures: 2, balance: \"hash:cookie:sid\"}\n" PROXY);
+    cr_assert_eq(config->upstream_count, 2);
+    const struct config_upstream *web = &config->upstreams[0];
+    cr_assert(span_is(web->name, "web") && web->server_count == 1);
+    cr_assert(web->connect_ms == 2000 && web->response_ms == 10000 && web->idle_ms == 60000);
+    cr_assert(web->retry_ms == 5000 && web->connections == 256 && web->queue == 1024);
+    cr_assert(web->failures == 5 && web->balance == CONFIG_BALANCE_LEAST_PENDING);
+    cr_assert(web->servers[0].address.address.port == 8000);
+    cr_assert(span_is(web->servers[0].authority, "10.0.0.5:8000"));
+    const struct config_upstream *other = &config->upstreams[1];
+    cr_assert(other->connect_ms == 1000 && other->response_ms == 3000 && other->idle_ms == 0);
+    cr_assert(other->retry_ms == 7000 && other->connections == 9 && other->queue == 0);
+    cr_assert(other->failures == 2 && other->balance == CONFIG_BALANCE_COOKIE);
+    cr_assert(span_is(other->balance_name, "sid") && other->server_count == 3);
+    cr_assert_eq(other->servers[0].address.address.port, 81);
+    cr_assert(span_is(other->servers[0].authority, "[2001:db8::1]:81"));
+    cr_assert_eq(other->servers[1].address.address.port, 80);
+    cr_assert(span_is(other->servers[1].authority, "10.0.0.6"));
+    cr_assert_eq(other->servers[2].address.address.kind, ADDRESS_UNIX);
+    cr_assert(span_is(other->servers[2].address.path, "/run/s"));
+    cr_assert(span_is(other->servers[2].authority, "localhost"));
+    cr_assert_eq(config->routes[0].verb, CONFIG_VERB_PROXY);
+    cr_assert_eq(config->routes[0].upstream, 0);
+    config_close(&config);
+}
+
+Test(config_upstreams, every_word_of_balance) {
+    static const struct {
+        const char *word;
+        enum config_balance balance;
+    } rows[] = {{"least_pending", CONFIG_BALANCE_LEAST_PENDING},
+                {"hash:address", CONFIG_BALANCE_ADDRESS},
+                {"hash:path", CONFIG_BALANCE_PATH},
+                {"hash:cookie:a", CONFIG_BALANCE_COOKIE},
+                {"hash:header:X-User", CONFIG_BALANCE_HEADER}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[300];
+        (void)snprintf(text, sizeof text,
+                       LISTENER "upstreams: {web: {servers: [\"http://1.2.3.4\"], balance: "
+                                "\"%s\"}}\n" PROXY,
+                       rows[i].word);
+        const struct config *config = world_open(text);
+        cr_assert_eq(config->upstreams[0].balance, rows[i].balance, "%s", rows[i].word);
+        config_close(&config);
+    }
+}
+
+#define WEB(rest) LISTENER "upstreams: {web: {" rest "}}\n" PROXY
+
+Test(config_upstreams, servers_that_are_none) {
+    static const struct refusal rows[] = {
+        {WEB("connect: 1s"), "f.yaml:2:18: `upstreams.NAME.servers` is missing; add it\n"},
+        {WEB("servers: []"), "f.yaml:2:28: `servers` is empty; add one such as "
+                             "\"http://10.0.0.5:8000\"\n"},
+        {WEB("servers: [a]"), "f.yaml:2:29: `servers[]` is `a`, which is no server; write "
+                              "http://host:port or unix:/path\n"},
+        {WEB("servers: [\"https://1.2.3.4\"]"),
+         "f.yaml:2:29: `servers[]` is `https://1.2.3.4`, which asks for TLS, which is not built "
+         "yet in this version; write http://host:port\n"},
+        {WEB("servers: [\"http://web:80\"]"),
+         "f.yaml:2:29: `servers[]` is `http://web:80`, which has no numeric address behind "
+         "http://; write it such as http://10.0.0.5:8000, since names are not built yet in this "
+         "version\n"},
+        {WEB("servers: [\"http://1.2.3.4/\"]"),
+         "f.yaml:2:29: `servers[]` is `http://1.2.3.4/`, which holds a path; write "
+         "http://host:port, since requests keep their own path\n"},
+        {WEB("servers: [\"http://1.2.3.4:0\"]"),
+         "f.yaml:2:29: `servers[]` is `http://1.2.3.4:0`, which has no numeric address behind "
+         "http://; write it such as http://10.0.0.5:8000, since names are not built yet in this "
+         "version\n"},
+        {WEB("servers: [\"http://1.2.3.4\", \"http://1.2.3.4:80\"]"),
+         "f.yaml:2:47: `servers[]` has `http://1.2.3.4:80` twice; remove one\n"},
+        {WEB("servers: [\"unix:\"]"), "f.yaml:2:29: `servers[]` is `unix:`, which names no socket "
+                                      "path of 1 to 107 bytes; write unix:/path\n"},
+    };
+    world_refuses(rows, COUNT_OF(rows));
+}
+
+#define SERVER "servers: [\"http://1.2.3.4\"], "
+
+Test(config_upstreams, values_that_are_wrong) {
+    static const struct refusal rows[] = {
+        {WEB(SERVER "balance: random"),
+         "f.yaml:2:57: `balance` is `random`, which is none of its words; write least_pending, "
+         "hash:address, hash:path, hash:cookie:NAME or hash:header:NAME\n"},
+        {WEB(SERVER "balance: \"hash:cookie:\""),
+         "f.yaml:2:57: `balance` is `hash:cookie:`, which is none of its words; write "
+         "least_pending, hash:address, hash:path, hash:cookie:NAME or hash:header:NAME\n"},
+        {LISTENER "upstreams: {\"a b\": {" SERVER
+                  "}, web: {servers: [\"http://1.2.3.4\"]}}\n" PROXY,
+         "f.yaml:2:13: the upstream's name is `a b`, which is no token of at most 64 bytes; write "
+         "letters, digits and `-`\n"},
+        {LISTENER "upstreams: {web: 5}\n" PROXY,
+         "f.yaml:2:18: `upstreams.NAME` is a single value, not a map; write a map such as {key: "
+         "value}\n"
+         "f.yaml:3:38: there is no upstream `web`; add it to `upstreams`\n"},
+    };
+    world_refuses(rows, COUNT_OF(rows));
+}
+
+Test(config_upstreams, keys_without_meaning_for_proxy) {
+    static const struct refusal rows[] = {
+        {LISTENER "upstreams: {web: {servers: [\"http://1.2.3.4\"]}}\n"
+                  "routes:\n"
+                  "  - {path: /, proxy: {upstream: web}, upgrade: false, messages: text, "
+                  "subprotocols: [a], keepalive: {ping: 1s}, compression: false}\n",
+         "f.yaml:4:65: `messages` has no meaning for `proxy`; remove it\n"
+         "f.yaml:4:85: `subprotocols` has no meaning for `proxy`; remove it\n"
+         "f.yaml:4:101: `keepalive` has no meaning for `proxy`; remove it\n"
+         "f.yaml:4:126: `compression` has no meaning for `proxy`; remove it\n"},
+    };
+    world_refuses(rows, COUNT_OF(rows));
+}
