@@ -12,9 +12,11 @@
 static const uint16_t conn_moves[CONN_STATE_COUNT] = {
     [CONN_FREE] = TO(HEAD),
     [CONN_HEAD] = TO(VERDICT) | TO(DISCARD) | TO(FLUSH) | TO(ENDED),
-    [CONN_VERDICT] = TO(HEAD) | TO(BODY) | TO(OPEN) | TO(DISCARD) | TO(FLUSH) | TO(ENDED),
+    [CONN_VERDICT] =
+        TO(HEAD) | TO(BODY) | TO(RELAY) | TO(OPEN) | TO(DISCARD) | TO(FLUSH) | TO(ENDED),
     [CONN_BODY] = TO(REPLY) | TO(DISCARD) | TO(ENDED),
     [CONN_REPLY] = TO(HEAD) | TO(FLUSH) | TO(ENDED),
+    [CONN_RELAY] = TO(HEAD) | TO(OPEN) | TO(DISCARD) | TO(FLUSH) | TO(ENDED),
     [CONN_OPEN] = TO(CLOSING) | TO(DISCARD) | TO(FLUSH) | TO(ENDED),
     [CONN_CLOSING] = TO(DISCARD) | TO(FLUSH) | TO(ENDED),
     [CONN_DISCARD] = TO(FLUSH) | TO(ENDED),
@@ -24,8 +26,9 @@ static const uint16_t conn_moves[CONN_STATE_COUNT] = {
 #undef TO
 
 const char *conn_state_name(enum conn_state state) {
-    static const char *const names[CONN_STATE_COUNT] = {
-        "free", "head", "verdict", "body", "reply", "open", "closing", "discard", "flush", "ended"};
+    static const char *const names[CONN_STATE_COUNT] = {"free",    "head",  "verdict", "body",
+                                                        "reply",   "relay", "open",    "closing",
+                                                        "discard", "flush", "ended"};
     return state < CONN_STATE_COUNT ? names[state] : "?";
 }
 
@@ -287,7 +290,8 @@ void conn_close(struct conns *conns, uint32_t index, const struct conn_close_opt
         return;
     case CONN_VERDICT:
     case CONN_BODY:
-    case CONN_REPLY: // the exchange in progress is finished first
+    case CONN_REPLY:
+    case CONN_RELAY: // the exchange in progress is finished first
         conn_blame(conns, index, options->fault);
         conn_clear(conn, CONN_KEEP_ALIVE);
         return;
@@ -328,6 +332,13 @@ void conn_on_end(struct conns *conns, uint32_t index) {
                        ? FAULT_request_done
                        : FAULT_peer_vanished);
         conn_move(conns, index, has_output ? CONN_FLUSH : CONN_ENDED);
+        return;
+    case CONN_RELAY:
+        if (conn_relay_reads(conns, index)) {
+            conn_kill(conns, index, FAULT_peer_vanished);
+            return;
+        }
+        conn_clear(conn, CONN_KEEP_ALIVE);
         return;
     case CONN_VERDICT:
     case CONN_REPLY: // a client may end its side behind a whole request and still read the answer

@@ -43,6 +43,8 @@
 //            |  \-1---'  v                            unread), OPEN, CLOSING (violation) -> DISCARD
 //            |         BODY -> REPLY               3  HEAD, VERDICT, REPLY, OPEN, CLOSING, DISCARD:
 //            '-----------1-------'                    nothing more is read -> FLUSH
+//   VERDICT -> RELAY -> HEAD (1), OPEN,
+//                       DISCARD (2), FLUSH (3)
 //      2 -> DISCARD -> FLUSH <- 3                  4  every one but FREE -> ENDED
 //                 4 -> ENDED -> FREE
 //
@@ -50,6 +52,8 @@
 //   VERDICT  the owner's answer to a head: handshake deadline, then 503
 //   BODY     the client's body: deadlines for progress and for the whole
 //   REPLY    the owner's answer to a complete body: the same deadline
+//   RELAY    the owner, for the answer, by its own deadlines; the client's body, which is read at
+//            the same time unless paused: deadline for progress
 //   OPEN     nobody: ping, pong, idle, age, stall, drain deadlines
 //   CLOSING  the peer's Close, ours being queued: close deadline
 //   DISCARD  the peer's end, reading and throwing away: 1 s after our last bytes, or 256 KiB
@@ -61,6 +65,7 @@ enum conn_state {
     CONN_VERDICT,
     CONN_BODY,
     CONN_REPLY,
+    CONN_RELAY,
     CONN_OPEN,
     CONN_CLOSING,
     CONN_DISCARD,
@@ -137,6 +142,7 @@ struct conn_input {
             bool offers_deflate; // on the terms in `deflate`
             struct http_deflate_terms deflate;
             bool expects_continue;
+            bool has_reply; // RELAY: a part of the answer was queued
             uint8_t key[WEBSOCKET_KEY_BYTES];
         } http;
         struct ws_reader reader;
@@ -226,15 +232,20 @@ void conn_release(struct conns *conns, uint32_t index);
 enum conn_event_kind {
     CONN_EVENT_NONE,
     CONN_EVENT_REQUEST, // conns->request is complete; spans live until the next conn_feed. Answer:
-                        // conn_upgrade, conn_refuse, conn_reply or conn_collect
-    CONN_EVENT_BODY, // the body asked for by conn_collect is complete: block (owned by the caller,
-                     // 0 when empty) and payload. Answer: conn_refuse or conn_reply
+                        // conn_upgrade, conn_refuse, conn_reply, conn_collect or conn_relay
+    CONN_EVENT_BODY,  // the body asked for by conn_collect is complete: block (owned by the caller,
+                      // 0 when empty) and payload. Answer: conn_refuse or conn_reply
+    CONN_EVENT_PIECE, // RELAY: a piece of the body in payload, may be empty; is_final: the last; or
+                      // a fault of the body: nothing more comes. Answer to it: conn_refuse or
+                      // conn_relay_cut
     CONN_EVENT_MESSAGE, // a message: block (owned by the caller) or 0, payload, opcode
 };
 struct conn_event {
     enum conn_event_kind kind;
-    uint8_t opcode;      // MESSAGE
-    bool is_upgrade;     // REQUEST: a WebSocket handshake that passed http_upgrade_check
+    uint8_t opcode;            // MESSAGE
+    bool is_upgrade;           // REQUEST: a WebSocket handshake that passed http_upgrade_check
+    bool is_final;             // PIECE
+    const struct fault *fault; // PIECE
     uint32_t block;      // arena block with the payload at WS_MESSAGE_HEADROOM; now the caller's
     struct span payload; // valid until the next call that touches this connection or the bytes fed,
                          // and until the next conn_feed of any (a message that was inflated)
@@ -276,6 +287,25 @@ void conn_reply(struct conns *conns, uint32_t index, struct http_reply *reply);
 // Asks for the body, up to `bytes_max`; 100 Continue is sent when the client expects it. A body
 // announced larger is refused at once.
 void conn_collect(struct conns *conns, uint32_t index, uint32_t bytes_max);
+// Passes the request on: its body comes in pieces while it is read (conn_pause stops it), and the
+// answer goes out in pieces, at any time. Or conn_refuse as long as no piece of an answer was put,
+// or conn_upgrade. The connection counts by these settings from now on.
+void conn_relay(struct conns *conns, uint32_t index, uint16_t settings);
+// All below: in RELAY. Whether a part of the body is still to be read, a part of the answer was
+// put, the client may ask for more on this connection.
+bool conn_relay_reads(const struct conns *conns, uint32_t index);
+bool conn_relay_has_reply(const struct conns *conns, uint32_t index);
+bool conn_relay_keeps(const struct conns *conns, uint32_t index);
+// Queues bytes of the answer; the payload's reference is taken (0: there was no memory for it).
+// False: the connection is not in RELAY any more, and the owner has nothing more to say to it.
+bool conn_relay_put(struct conns *conns, uint32_t index, uint32_t payload);
+// The same with a head of 1xx, which is no part of the answer.
+bool conn_relay_put_interim(struct conns *conns, uint32_t index, uint32_t payload);
+// The answer is complete; no effect unless in RELAY. Without keeps_alive, or with a body unread,
+// the connection ends.
+void conn_relay_end(struct conns *conns, uint32_t index, bool keeps_alive);
+// The answer cannot be completed: what was put is sent and the connection ends short of it.
+void conn_relay_cut(struct conns *conns, uint32_t index, enum fault_id fault);
 enum conn_send_result { CONN_SENT_QUEUED, CONN_SENT_DROPPED, CONN_SENT_CLOSED, CONN_SENT_LATER };
 // Queues one message payload (takes a reference of its own) under the route's policy; ignored
 // (CLOSED) unless OPEN. `channel`: for conflate, 0 = none.

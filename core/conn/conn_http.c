@@ -109,13 +109,13 @@ static void refuse(struct conns *conns, uint32_t index, const struct fault *faul
 
 void conn_refuse_fault(struct conns *conns, uint32_t index, const struct fault *fault) {
     uint8_t state = conn_at(conns, index)->state;
-    bool has_head = state == CONN_VERDICT || state == CONN_REPLY;
+    bool has_head = state == CONN_VERDICT || state == CONN_REPLY || state == CONN_RELAY;
     refuse(conns, index, fault, !has_head || has_unread_body(conns, index));
 }
 
 void conn_refuse(struct conns *conns, uint32_t index, struct http_refusal *refusal) {
     struct conn *conn = conn_at(conns, index);
-    check(conn->state == CONN_VERDICT || conn->state == CONN_REPLY);
+    check(conn->state == CONN_VERDICT || conn->state == CONN_REPLY || conn->state == CONN_RELAY);
     bool has_unread = has_unread_body(conns, index);
     if (has_unread) {
         conn_clear(conn, CONN_KEEP_ALIVE);
@@ -198,7 +198,7 @@ static uint32_t deflate_agree(struct conns *conns, uint32_t index,
 
 void conn_upgrade(struct conns *conns, uint32_t index, uint16_t settings, struct span subprotocol) {
     struct conn *conn = conn_at(conns, index);
-    check(conn->state == CONN_VERDICT);
+    check(conn->state == CONN_VERDICT || conn->state == CONN_RELAY);
     struct conn_input *input = conn_input_find(conns, index);
     check(input != NULL && input->http.is_upgrade);
     if (conn->fault != FAULT_none) { // it was told to close while the verdict was awaited
@@ -404,6 +404,8 @@ bool conn_may_feed(const struct conns *conns, uint32_t index) {
     switch (conn->state) {
     case CONN_HEAD: // a client that pipelines without reading its replies waits
         return outbox_is_empty(&conn->outbox);
+    case CONN_RELAY:
+        return !conn_has(conn, CONN_PAUSED) && conn_relay_reads(conns, index);
     case CONN_OPEN:
         return !conn_has(conn, CONN_PAUSED);
     case CONN_BODY:
@@ -431,6 +433,8 @@ struct conn_event conn_feed(struct conns *conns, uint32_t index, struct span_mut
     case CONN_BODY:
         return feed_body(conns, index,
                          bytes); // also with nothing more: an empty body is complete at once
+    case CONN_RELAY:
+        return conn_feed_relay(conns, index, bytes);
     case CONN_OPEN:
     case CONN_CLOSING:
         return conn_feed_frames(conns, index, bytes);

@@ -122,6 +122,11 @@ static int32_t deadline(const struct conns *conns, uint32_t index) {
         earliest(conns, &best, conn->read_ms + conns->handshake_ms);
         earliest(conns, &best, conn->phase_ms + BODY_WAIT_MS);
         break;
+    case CONN_RELAY:
+        if (!conn_has(conn, CONN_PAUSED) && conn_relay_reads(conns, index)) {
+            earliest(conns, &best, conn->read_ms + conns->handshake_ms);
+        }
+        break;
     case CONN_OPEN:
         open_deadlines(conns, index, &best);
         break;
@@ -253,6 +258,13 @@ static void state_on_time(struct conns *conns, uint32_t index) {
     case CONN_VERDICT:
     case CONN_REPLY: // what the owner still answers finds another state
         conn_refuse_fault(conns, index, fault_get(FAULT_answer_timeout));
+        return;
+    case CONN_RELAY: // the owner finds another state
+        if (conn_relay_has_reply(conns, index)) {
+            conn_kill(conns, index, FAULT_handshake_timeout);
+        } else {
+            conn_refuse_fault(conns, index, fault_get(FAULT_handshake_timeout));
+        }
         return;
     case CONN_CLOSING:
     case CONN_DISCARD:

@@ -30,6 +30,7 @@ void conn_refuse_fault(struct conns *conns, uint32_t index, const struct fault *
 // After the last reply of an exchange was queued.
 void conn_exchange_end(struct conns *conns, uint32_t index, bool has_unread);
 struct conn_event conn_feed_frames(struct conns *conns, uint32_t index, struct span_mut *bytes);
+struct conn_event conn_feed_relay(struct conns *conns, uint32_t index, struct span_mut *bytes);
 void conn_feed_discard(struct conns *conns, uint32_t index, struct span_mut *bytes);
 enum { PING_STAMP_BYTES = 8 };
 #define PING_TIME_MASK ((UINT64_C(1) << 48) - 1) // microseconds: nine years

@@ -41,6 +41,7 @@ static void merge(struct call_metrics *sum, const struct call_metrics *part) {
     merge_counters(&sum->counters, &part->counters);
     histogram_merge(&sum->round_trip_ns, &part->round_trip_ns);
     histogram_merge(&sum->turn_ns, &part->turn_ns);
+    histogram_merge(&sum->answer_ns, &part->answer_ns);
     for (uint32_t i = 0; i < 16; i++) {
         sum->by_state[i] += part->by_state[i];
     }
@@ -205,6 +206,8 @@ static void all_print(struct text *out, const struct admin *admin, const struct 
                     &sum->round_trip_ns);
     histogram_print(out, "turn_seconds", "Work of one turn of a worker, without its wait",
                     &sum->turn_ns);
+    histogram_print(out, "upstream_answer_seconds",
+                    "A request for a service to the head of its answer", &sum->answer_ns);
     memory_print(out, sum);
 }
 

@@ -20,6 +20,12 @@ bool rule_enter(struct stream *stream, uint32_t index, uint16_t settings,
                 const struct fault **fault);
 void rule_leave(struct stream *stream, uint32_t index);
 
+// Passes it on to the route's upstream. Until the next request of this connection, or its end, it
+// is one of this route's.
+void stream_on_proxy(struct stream *stream, uint32_t index, const struct route_match *match);
+// Whether the route found (if any) takes also a method that we do not know.
+bool stream_takes_method(const struct http_request *request, const struct route_match *match);
+void stream_on_page(struct stream *stream, uint32_t index);
 void stream_on_request(struct stream *stream, uint32_t index, const struct conn_event *event);
 void stream_on_body(struct stream *stream, uint32_t index, const struct conn_event *event);
 void stream_on_message(struct stream *stream, uint32_t index, const struct conn_event *event);

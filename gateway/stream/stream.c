@@ -307,6 +307,7 @@ void stream_on_gone(struct stream *stream, uint32_t index) {
                   log_number("age_ms", (uint32_t)stream->conns->now_ms - conn->opened_ms));
     }
     stream_leave_all(stream, index);
+    proxy_on_gone(stream->proxy, index);
     rule_leave(stream, index);
     session_drop(stream, index);
     bool is_exempt = (stream->notes[index] & STREAM_NOTE_EXEMPT) != 0;
@@ -328,6 +329,9 @@ void stream_on_ask(struct stream *stream, uint32_t index, const struct conn_even
         return;
     case CONN_EVENT_MESSAGE:
         stream_on_message(stream, index, event);
+        return;
+    case CONN_EVENT_PIECE:
+        proxy_on_ask(stream->proxy, index, event);
         return;
     case CONN_EVENT_NONE:
         return;

@@ -8,6 +8,7 @@
 #include "core/hub/hub.h"
 #include "gateway/auth/admission.h"
 #include "gateway/bus/bus.h"
+#include "gateway/proxy/proxy.h"
 #include "gateway/seam/log.h"
 #include "gateway/stream/site.h"
 
@@ -65,6 +66,7 @@ struct stream {
     struct arena *arena;
     struct log *log;
     struct admission *admission;
+    struct proxy *proxy;
     struct admission_tokens tokens;
     struct address *addresses;      // by connection index
     uint32_t *sessions;             // by connection index: block of struct stream_session, 0 = none

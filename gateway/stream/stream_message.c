@@ -31,6 +31,9 @@ static void on_echo(struct stream *stream, uint32_t index, const struct conn_eve
 
 void stream_on_sent(struct stream *stream, uint32_t index) {
     const struct conn *conn = conn_at(stream->conns, index);
+    if (conn->state == CONN_RELAY) {
+        proxy_on_sent(stream->proxy, index);
+    }
     if (conn->state != CONN_OPEN || !conn_has(conn, CONN_PAUSED)) {
         return;
     }

@@ -279,19 +279,6 @@ static void on_upgrade(struct stream *stream, uint32_t index, const struct route
     upgrade_now(stream, index, settings, subprotocol);
 }
 
-static void on_page(struct stream *stream, uint32_t index) {
-    struct http_reply reply = {.status = 200,
-                               .content_type = span_text("text/html; charset=utf-8"),
-                               .body = stream_page()};
-    http_reply_add(&reply, "Cache-Control", span_text("no-cache"));
-    http_reply_add(&reply, "X-Content-Type-Options", span_text("nosniff"));
-    http_reply_add(
-        &reply, "Content-Security-Policy",
-        span_text("default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-                  "connect-src 'self' ws: wss:; img-src data:; frame-ancestors 'none'"));
-    conn_reply(stream->conns, index, &reply);
-}
-
 static void cors_add(struct http_reply *reply, struct span origin) {
     if (origin.length > 0) {
         http_reply_add(reply, "Access-Control-Allow-Origin", origin);
@@ -458,10 +445,12 @@ static void on_route(struct stream *stream, uint32_t index, const struct route_m
     if (!origin_passes(stream, index, match->route, &origin)) {
         return;
     }
-    if (kind == CONFIG_KIND_UPGRADE) {
+    if (match->route->verb == CONFIG_VERB_PROXY) {
+        stream_on_proxy(stream, index, match);
+    } else if (kind == CONFIG_KIND_UPGRADE) {
         on_upgrade(stream, index, match);
     } else if (match->route->verb == CONFIG_VERB_PAGE) {
-        on_page(stream, index);
+        stream_on_page(stream, index);
     } else if (kind == CONFIG_KIND_OPTIONS) {
         on_preflight(stream, index, origin);
     } else if (kind == CONFIG_KIND_POST) {
@@ -483,14 +472,16 @@ void stream_on_request(struct stream *stream, uint32_t index, const struct conn_
                       span_empty());
         return;
     }
-    if (request->method == HTTP_OTHER) {
-        stream_refuse(stream, index, FAULT_method_unknown, NULL, span_empty());
-        return;
-    }
+    rule_leave(stream, index); // of the request before, which was passed on
+    conn_at(stream->conns, index)->settings = 0;
     uint8_t kind = request_kind(request, event->is_upgrade);
     struct route_request question = {.host = request->host, .path = request->path, .kind = kind};
     struct route_match match;
     enum route_result result = route_match(stream->site->routes, &question, &match);
+    if (request->method == HTTP_OTHER && !stream_takes_method(request, &match)) {
+        stream_refuse(stream, index, FAULT_method_unknown, NULL, span_empty());
+        return;
+    }
     if (result != ROUTE_FOUND) {
         stream_refuse(stream, index, match_fault(result),
                       result == ROUTE_NOT_ALLOWED ? match.allow : NULL, span_empty());

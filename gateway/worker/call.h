@@ -78,10 +78,11 @@ struct call_metrics {
     struct counters counters;
     struct histogram round_trip_ns;
     struct histogram turn_ns;
-    uint64_t by_state[16];  // connections by enum conn_state
-    uint64_t connections;   // all slots in use
-    uint64_t queued_bytes;  // waiting for clients
-    uint64_t backlog_bytes; // waiting for other threads
+    struct histogram answer_ns; // of services
+    uint64_t by_state[16];      // connections by enum conn_state
+    uint64_t connections;       // all slots in use
+    uint64_t queued_bytes;      // waiting for clients
+    uint64_t backlog_bytes;     // waiting for other threads
     uint64_t channels, subscriptions;
     uint64_t rings, ring_slots, ring_slots_used;
     uint64_t enters, submission_full, completion_overflows, starved;

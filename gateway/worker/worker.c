@@ -60,6 +60,13 @@ static void take_mail(struct worker *worker) {
     }
 }
 
+// What clients said goes to services first, then all that clients are to get.
+static void pump(struct worker *worker) {
+    upstreams_pump(&worker->upstreams);
+    clients_pump(&worker->clients);
+    upstreams_pump(&worker->upstreams);
+}
+
 static uint32_t take_completions(struct worker *worker) {
     struct link_event event;
     uint32_t count = 0;
@@ -67,11 +74,15 @@ static uint32_t take_completions(struct worker *worker) {
     uint64_t before = io_stats(worker->io).completions;
     // Bounded by io_next: COMPLETIONS_TURN_MAX per ring.
     while (link_next(&worker->clients.link, &event)) {
-        clients_on_event(&worker->clients, &event);
+        if ((event.owner & UPSTREAM_LINK_TAG) != 0) {
+            upstreams_on_event(&worker->upstreams, &event);
+        } else {
+            clients_on_event(&worker->clients, &event);
+        }
         handled++;
         count += event.kind != LINK_EVENT_SENT; // a fan-out's own sends are not other work
         if (handled % EVENTS_PUMP == 0) {
-            clients_pump(&worker->clients);
+            pump(worker);
         }
     }
     worker->clients.conns.has_unreaped =
@@ -87,6 +98,7 @@ static void expire(struct worker *worker, uint64_t now_ms, uint64_t before_ms) {
     }
     if (now_ms >= worker->grace_until_ms) {
         clients_expire(&worker->clients);
+        upstreams_expire(&worker->upstreams);
     }
 }
 
@@ -111,6 +123,9 @@ static void give_back(struct worker *worker, uint64_t now_ms) {
     struct pool *pools[] = {&worker->clients.conns.pool,
                             &worker->clients.conns.inputs,
                             &worker->clients.conns.entries,
+                            &worker->upstreams.lines,
+                            &worker->upstreams.exchanges,
+                            &worker->proxy.pool,
                             &worker->channels,
                             &worker->subscriptions,
                             &worker->messages,
@@ -138,6 +153,8 @@ static uint32_t wait_choose(struct worker *worker, uint64_t now_ms) {
         return 0;
     }
     uint32_t wait_ms = wheel_wait_ms(&worker->clients.conns.wheel, now_ms);
+    uint32_t upstreams_ms = upstreams_wait_ms(&worker->upstreams);
+    wait_ms = wait_ms < upstreams_ms ? wait_ms : upstreams_ms;
     uint32_t ring_ms = link_wait_ms(&worker->clients.link);
     wait_ms = wait_ms < ring_ms ? wait_ms : ring_ms;
     bool has_paused = worker->stream.paused_count > 0; // another thread's pressure ends unheard
@@ -157,6 +174,7 @@ int worker_turn(struct worker *worker, uint64_t now_us) {
     worker->now_us = now_us;
     bus_awake(&worker->bus); // the wait that ended the last turn is over
     conns_turn(&worker->clients.conns, now_us);
+    upstreams_turn(&worker->upstreams, now_us);
     link_turn_begin(&worker->clients.link, now_ms);
     counter_add(&worker->counters, COUNTER_turns, 1);
 
@@ -171,7 +189,7 @@ int worker_turn(struct worker *worker, uint64_t now_us) {
     stream_resume(&worker->stream);
     fan_out(worker);
     worker_relieve(worker);
-    clients_pump(&worker->clients);
+    pump(worker);
     bus_flush(&worker->bus);
     link_turn_end(&worker->clients.link);
     give_back(worker, now_ms);

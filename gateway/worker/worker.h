@@ -36,6 +36,8 @@ struct worker {
     struct hub hub;
     struct bus bus;
     struct stream stream;
+    struct upstreams upstreams;
+    struct proxy proxy;
     struct arena arena;
     struct ws_deflate deflate;
     struct memory deflate_scratch;
@@ -45,6 +47,7 @@ struct worker {
     struct trace trace;
     struct histogram round_trip_ns;
     struct histogram turn_ns;
+    struct histogram answer_ns; // of services
     struct log *log;
     struct secures secures;
     struct worker_reserve reserve;

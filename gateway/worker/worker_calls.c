@@ -34,7 +34,8 @@ static void answer_send(struct worker *worker, struct answer *answer, struct spa
 static void on_site(struct worker *worker, const struct bus_event *call) {
     struct site *site = (struct site *)(uintptr_t)call->mail.words[3];
     struct answer answer = answer_begin(call);
-    bool is_set = stream_site_set(&worker->stream, site);
+    bool is_set = upstreams_config_set(&worker->upstreams, site->config) &&
+                  stream_site_set(&worker->stream, site);
     if (is_set) {
         worker->worker_queue_bytes = site->config->worker_queue_bytes;
         worker->secures.contexts = site->tls;
@@ -110,7 +111,8 @@ static void on_metrics(struct worker *worker, const struct bus_event *call) {
     *metrics = (struct call_metrics){.counters = worker->counters,
                                      .round_trip_ns = worker->round_trip_ns,
                                      .turn_ns = worker->turn_ns,
-                                     .connections = worker->clients.link.used_total,
+                                     .answer_ns = worker->answer_ns,
+                                     .connections = worker->clients.conns.pool.used,
                                      .queued_bytes = worker->clients.conns.outboxes.held_bytes,
                                      .channels = worker->channels.used,
                                      .subscriptions = worker->hub.subscription_count,

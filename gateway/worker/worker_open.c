@@ -32,6 +32,8 @@ struct layout {
     struct memory links, addresses, bits, sessions, notes, paused, settings, rules;
     struct memory slots;
     struct secures_options secures;
+    struct upstreams_memory upstreams;
+    struct memory relays, relay_space, relay_book;
     struct memory channel_space, channel_book, subscription_space, subscription_book, message_space,
         message_book;
     struct memory home_space, home_book, hub_buckets, home_buckets;
@@ -90,6 +92,27 @@ static void layout_hub(struct layout *layout, struct worker_reserve *reserve,
     layout->home_buckets = part(reserve, table_book_bytes(CHANNELS_MAX));
 }
 
+// Address space only, as long as there is nothing to proxy.
+static void layout_upstreams(struct layout *layout, struct worker_reserve *reserve,
+                             uint32_t connection_max) {
+    struct upstreams_memory *upstreams = &layout->upstreams;
+    // One for each client, and idle ones.
+    uint32_t line_max = connection_max + UPSTREAM_LINES_SPARE;
+    upstreams->line_max = line_max < UPSTREAM_LINES_MAX ? line_max : UPSTREAM_LINES_MAX;
+    upstreams->exchange_max = upstreams->line_max;
+    upstreams_memory_size(upstreams);
+    upstreams->line_space = part(reserve, upstreams->line_space.length);
+    upstreams->line_book = part(reserve, upstreams->line_book.length);
+    upstreams->exchange_space = part(reserve, upstreams->exchange_space.length);
+    upstreams->exchange_book = part(reserve, upstreams->exchange_book.length);
+    upstreams->touched = part(reserve, upstreams->touched.length);
+    upstreams->items = part(reserve, upstreams->items.length);
+    layout->relays = part(reserve, ((uint64_t)connection_max + 1) * sizeof(uint32_t));
+    uint32_t relay_bytes = sizeof(struct proxy_relay);
+    layout->relay_space = part(reserve, pool_space_bytes(relay_bytes, connection_max));
+    layout->relay_book = part(reserve, pool_book_bytes(relay_bytes, connection_max));
+}
+
 static void layout_make(struct layout *layout, struct worker_reserve *reserve,
                         const struct worker *worker, uint32_t connection_max) {
     reserve->used = 0;
@@ -102,6 +125,7 @@ static void layout_make(struct layout *layout, struct worker_reserve *reserve,
     secures->shakes = part(reserve, secures->shakes.length);
     secures->space = part(reserve, secures->space.length);
     secures->book = part(reserve, secures->book.length);
+    layout_upstreams(layout, reserve, connection_max);
     layout->slots = part(reserve, link_slots_bytes(RINGS_MAX, io_ring_slots(worker->io)));
     uint64_t arena = worker->worker_queue_bytes + ARENA_SPARE_BYTES;
     layout->arena_bytes = arena;
@@ -224,6 +248,31 @@ static void on_gone(void *context, uint32_t index) {
     stream_on_gone(&worker->stream, index);
 }
 
+static int proxy_open(struct worker *worker, const struct layout *layout,
+                      const struct worker_options *options) {
+    worker->upstreams =
+        (struct upstreams){.link = &worker->clients.link,
+                           .arena = &worker->arena,
+                           .log = options->log,
+                           .outboxes = &worker->clients.conns.outboxes,
+                           .counters = &worker->counters,
+                           .answer_ns = &worker->answer_ns,
+                           .owner = {.context = &worker->proxy, .on_event = proxy_on_event},
+                           .head_bytes_max = HEADER_BYTES_MAX};
+    upstreams_init(&worker->upstreams, &layout->upstreams, options->now_us);
+    worker->proxy = (struct proxy){.conns = &worker->clients.conns,
+                                   .upstreams = &worker->upstreams,
+                                   .arena = &worker->arena,
+                                   .addresses = worker->clients.addresses,
+                                   .bits = worker->clients.bits,
+                                   .tls_bit = CLIENTS_TLS,
+                                   .relays = (uint32_t *)(void *)layout->relays.data};
+    pool_init(&worker->proxy.pool, sizeof(struct proxy_relay), options->connection_max,
+              layout->relay_space, layout->relay_book);
+    prng_init(&worker->proxy.prng, options->random[5]);
+    return upstreams_config_set(&worker->upstreams, options->site->config) ? 0 : -ENOSPC;
+}
+
 static int stream_open(struct worker *worker, const struct layout *layout,
                        const struct worker_options *options) {
     worker->stream = (struct stream){
@@ -233,6 +282,7 @@ static int stream_open(struct worker *worker, const struct layout *layout,
         .arena = &worker->arena,
         .log = options->log,
         .admission = options->admission,
+        .proxy = &worker->proxy,
         .addresses = worker->clients.addresses,
         .sessions = (uint32_t *)(void *)layout->sessions.data,
         .notes = layout->notes.data,
@@ -355,7 +405,10 @@ int worker_open(struct worker *worker, const struct worker_options *options, con
     worker->clients.log = options->log;
     secures_open(worker, &layout, options);
     *what = "settings";
-    error = stream_open(worker, &layout, options);
+    error = proxy_open(worker, &layout, options);
+    if (error == 0) {
+        error = stream_open(worker, &layout, options);
+    }
     return error != 0 ? error : listeners_open(worker, config, what);
 }
 

@@ -113,6 +113,7 @@ void worker_stop(struct worker *worker) {
             conn_kill(conns, i, FAULT_killed);
         }
     }
+    upstreams_stop(&worker->upstreams);
     worker->is_stopping = true;
     worker->stop_due_ms = worker->now_us / 1000 + STOP_WAIT_MS;
 }

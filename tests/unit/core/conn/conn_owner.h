@@ -3,6 +3,7 @@
 // same bytes can be compared.
 //   upgrade         conn_upgrade                /take   the body is collected and sent back
 //   /later          no answer by itself         /no     404, keeping the connection
+//   /relay          conn_relay, no answer by itself
 //   /keep           the body is collected, and not answered
 //   anything else   200 with the path
 #pragma once
@@ -44,7 +45,9 @@ static inline void owner_on_request(struct owner *owner, const struct conn_event
     if (span_is(path, "/later")) {
         return;
     }
-    if (event->is_upgrade) {
+    if (span_is(path, "/relay")) {
+        conn_relay(conns, index, 1);
+    } else if (event->is_upgrade) {
         conn_upgrade(conns, index, 1, span_empty());
     } else if (span_is(path, "/take") || span_is(path, "/keep")) {
         owner->keeps_body = span_is(path, "/keep");
@@ -111,6 +114,11 @@ static inline void owner_on_ask(struct owner *owner, const struct conn_event *ev
         return;
     case CONN_EVENT_BODY:
         owner_on_body(owner, event);
+        return;
+    case CONN_EVENT_PIECE:
+        owner_log(owner, "piece %.*s%s%s\n", (int)event->payload.length,
+                  (const char *)event->payload.data, event->is_final ? " final" : "",
+                  event->fault == NULL ? "" : event->fault->name);
         return;
     case CONN_EVENT_MESSAGE:
         owner_on_message(owner, event);
@@ -191,6 +199,15 @@ static inline bool owner_receive(struct owner *owner, const void *bytes, uint32_
 
 static inline bool owner_receive_text(struct owner *owner, const char *text) {
     return owner_receive(owner, text, (uint32_t)strlen(text));
+}
+
+// A piece of the answer of /relay.
+static inline bool owner_put(struct owner *owner, const char *text) {
+    struct conns *conns = &owner->test->conns;
+    bool is_put =
+        conn_relay_put(conns, owner->test->index, payload_bytes(conns->arena, span_text(text)));
+    owner_pump(owner);
+    return is_put;
 }
 
 static inline struct owner *owner_open(void) {

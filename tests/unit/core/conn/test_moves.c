@@ -84,6 +84,37 @@ static void reply_to_ended(struct owner *owner) { // no memory for the reply
     owner_receive_text(owner, "a");
 }
 
+static void verdict_to_relay(struct owner *owner) {
+    owner_receive_text(owner, GET("/relay"));
+}
+
+static void relay_to_head(struct owner *owner) {
+    verdict_to_relay(owner);
+    conn_relay_end(&owner->test->conns, owner->test->index, true);
+}
+
+static void relay_to_open(struct owner *owner) {
+    owner_receive_text(owner, UPGRADE("/relay"));
+    conn_upgrade(&owner->test->conns, owner->test->index, 1, span_empty());
+}
+
+static void relay_to_discard(struct owner *owner) {
+    owner_receive_text(owner, POST("/relay", 3));
+    conn_relay_end(&owner->test->conns, owner->test->index, true);
+}
+
+static void relay_to_flush(struct owner *owner) {
+    owner->is_deaf = true;
+    verdict_to_relay(owner);
+    owner_put(owner, "a");
+    conn_relay_cut(&owner->test->conns, owner->test->index, FAULT_internal_error);
+}
+
+static void relay_to_ended(struct owner *owner) {
+    verdict_to_relay(owner);
+    conn_relay_cut(&owner->test->conns, owner->test->index, FAULT_internal_error);
+}
+
 static void open_to_closing(struct owner *owner) {
     owner_receive_text(owner, UPGRADE("/"));
     order_close(owner, FAULT_draining);
@@ -144,6 +175,7 @@ static const struct {
     {CONN_HEAD, CONN_ENDED, end},
     {CONN_VERDICT, CONN_HEAD, verdict_to_head},
     {CONN_VERDICT, CONN_BODY, verdict_to_body},
+    {CONN_VERDICT, CONN_RELAY, verdict_to_relay},
     {CONN_VERDICT, CONN_OPEN, verdict_to_open},
     {CONN_VERDICT, CONN_DISCARD, verdict_to_discard},
     {CONN_VERDICT, CONN_FLUSH, verdict_to_flush},
@@ -154,6 +186,11 @@ static const struct {
     {CONN_REPLY, CONN_HEAD, body_to_reply},
     {CONN_REPLY, CONN_FLUSH, reply_to_flush},
     {CONN_REPLY, CONN_ENDED, reply_to_ended},
+    {CONN_RELAY, CONN_HEAD, relay_to_head},
+    {CONN_RELAY, CONN_OPEN, relay_to_open},
+    {CONN_RELAY, CONN_DISCARD, relay_to_discard},
+    {CONN_RELAY, CONN_FLUSH, relay_to_flush},
+    {CONN_RELAY, CONN_ENDED, relay_to_ended},
     {CONN_OPEN, CONN_CLOSING, open_to_closing},
     {CONN_OPEN, CONN_DISCARD, open_to_discard},
     {CONN_OPEN, CONN_FLUSH, open_to_flush},

@@ -7,6 +7,7 @@
 #include "gateway/auth/json_memory.h"
 #include "gateway/stream/internal.h"
 #include "tests/unit/core/conn/conn_test.h"
+#include "tests/unit/gateway/link/fake_io.h"
 #include "tests/unit/gateway/route/harness.h"
 
 enum {
@@ -58,6 +59,8 @@ struct stream_test {
     struct conn_settings settings[SETTINGS_MAX];
     struct stream_rule rules[SETTINGS_MAX];
     struct stream_output outputs[STREAM_TEST_CONNS + 1];
+    struct proxy proxy; // that nothing is passed to
+    uint32_t relays[STREAM_TEST_CONNS + 1];
 };
 
 static inline struct site *site_make(const struct config *config, uint32_t number) {
@@ -133,12 +136,14 @@ static inline struct stream_test *stream_test_open(const char *routes, uint32_t 
     test->admission = admission_make(limits);
     static const struct log_options quiet = {
         .name = "test", .ring_bytes = 1 << 16, .level = LOG_LEVEL_ERROR};
+    test->proxy = (struct proxy){.conns = conns, .relays = test->relays};
     test->stream = (struct stream){.conns = conns,
                                    .hub = &test->hub,
                                    .bus = &test->bus,
                                    .arena = &test->base->arena,
                                    .log = log_open(&quiet),
                                    .admission = test->admission,
+                                   .proxy = &test->proxy,
                                    .addresses = test->addresses,
                                    .sessions = test->sessions,
                                    .notes = test->notes,

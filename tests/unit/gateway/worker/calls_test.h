@@ -8,6 +8,7 @@
 #include "tests/unit/core/conn/conn_test.h"
 #include "tests/unit/gateway/link/fake_io.h"
 #include "tests/unit/gateway/route/harness.h"
+#include "tests/unit/gateway/worker/services_test.h"
 
 enum { ARENA_BYTES = 16 << 20, CONNS = 40, NAMES = 1000, CONTROL = 1, TOKEN = 77 };
 
@@ -152,6 +153,7 @@ static inline struct rig *rig_open(void) {
                         .paused_max = 2 * CONNS,
                         .settings = rig->settings,
                         .rules = rig->rules};
+    services_make(worker, CONNS);
     cr_assert(stream_site_set(&worker->stream, site_make(ROUTES)));
     return rig;
 }

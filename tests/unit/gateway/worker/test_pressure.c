@@ -2,8 +2,7 @@
 // drain reaches every connection.
 #include "core/hub/payload.h"
 #include "core/ws/frame.h"
-#include "gateway/worker/worker.h"
-#include "tests/unit/core/conn/conn_test.h"
+#include "tests/unit/gateway/worker/services_test.h"
 
 enum { ARENA_BYTES = 16 << 20, CONNS = 200 };
 
@@ -35,6 +34,7 @@ static struct rig *rig_open(void) {
         .name = "test", .ring_bytes = 1 << 16, .level = LOG_LEVEL_ERROR};
     worker->log = log_open(&quiet);
     worker->worker_queue_bytes = 1 << 30;
+    services_make(worker, CONNS);
     return rig;
 }
 

@@ -1,0 +1,359 @@
+// Heads rebuilt from what was parsed: what goes to services, and what comes back.
+#include "gateway/proxy/internal.h"
+
+#include "core/base/check.h"
+#include "core/hub/payload.h"
+
+#include <stdio.h>
+
+enum {
+    HEAD_SPARE_BYTES = 1024,    // for the fields that we add, beside what is repeated
+    REQUEST_ID_BYTES_MAX = 128, // longer ones are replaced
+    TRACEPARENT_BYTES = 55,     // 00-<32>-<16>-<2> (W3C Trace Context)
+};
+
+// --- text
+
+void text_put(struct proxy_text *text, struct span part) {
+    if (part.length > text->room - text->length) {
+        text->is_over = true;
+        return;
+    }
+    if (part.length > 0) {
+        memcpy(text->data + text->length, part.data, part.length);
+        text->length += part.length;
+    }
+}
+
+static void text_put_string(struct proxy_text *text, const char *part) {
+    text_put(text, span_text(part));
+}
+
+void text_put_number(struct proxy_text *text, uint64_t number) {
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
+    text_put(text, span_make(digits, (uint32_t)length));
+}
+
+void text_put_field(struct proxy_text *text, struct span name, struct span value) {
+    text_put(text, name);
+    text_put_string(text, ": ");
+    text_put(text, value);
+    text_put_string(text, "\r\n");
+}
+
+// --- which fields pass
+
+static bool is_listed(struct span name, const char *const *names) {
+    for (uint32_t i = 0; names[i] != NULL; i++) {
+        if (span_is_nocase(name, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_named_by_connection(const struct http_field *fields, uint32_t field_count,
+                                   struct span name) {
+    const struct http_field *connection = http_fields_find(fields, field_count, "connection", NULL);
+    while (connection != NULL) {
+        struct span list = connection->value;
+        struct span option;
+        while (http_list_next(&list, &option)) {
+            if (span_equal_nocase(option, name)) {
+                return true;
+            }
+        }
+        connection = http_fields_find(fields, field_count, "connection", connection);
+    }
+    return false;
+}
+
+bool fields_is_hop(const struct http_field *fields, uint32_t field_count,
+                   const struct http_field *field) {
+    static const char *const names[] = {"connection",
+                                        "keep-alive",
+                                        "proxy-connection",
+                                        "te",
+                                        "trailer",
+                                        "upgrade",
+                                        "transfer-encoding",
+                                        "content-length",
+                                        "http2-settings",
+                                        "proxy-authenticate",
+                                        "proxy-authorization",
+                                        NULL};
+    return is_listed(field->name, names) ||
+           is_named_by_connection(fields, field_count, field->name);
+}
+
+// `_` counts as `-`: many services cannot tell them apart, since CGI names have only the one.
+static bool is_alike(struct span name, struct span wanted) {
+    for (uint32_t i = 0; i < wanted.length; i++) {
+        uint8_t byte = name.data[i] == '_' ? '-' : name.data[i];
+        byte = byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte | 0x20) : byte;
+        if (byte != wanted.data[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// What says who the client is, or speaks for the gateway: believed from trusted peers only.
+static bool is_of_trust(struct span name) {
+    static const struct {
+        const char *text;
+        bool is_prefix;
+    } rows[] = {{"x-forwarded-", true},   {"forwarded", false}, {"x-real-ip", false},
+                {"connection-id", false}, {"grip-", true},      {"meta-", true}};
+    for (uint32_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct span wanted = span_text(rows[i].text);
+        bool fits = rows[i].is_prefix ? name.length >= wanted.length : name.length == wanted.length;
+        if (fits && is_alike(name, wanted)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Written anew by forward_head, from what the client sent and whether it is trusted.
+static bool is_rebuilt(struct span name) {
+    static const char *const names[] = {"host",         "x-forwarded-for", "forwarded", "expect",
+                                        "x-request-id", "traceparent",     NULL};
+    return is_listed(name, names);
+}
+
+// --- who the client is
+
+// All values of that name, as one list with our own behind them.
+static void put_list(struct proxy_text *text, const struct http_request *request, const char *name,
+                     struct span own) {
+    text_put_string(text, name);
+    text_put_string(text, ": ");
+    const struct http_field *field = http_field_find(request, name, NULL);
+    while (field != NULL) {
+        text_put(text, field->value);
+        text_put_string(text, ", ");
+        field = http_field_find(request, name, field);
+    }
+    text_put(text, own);
+    text_put_string(text, "\r\n");
+}
+
+static void put_own(struct proxy_text *text, const struct forward *forward, const char *name,
+                    struct span own) {
+    if (forward->is_trusted) {
+        put_list(text, forward->request, name, own);
+    } else {
+        text_put_field(text, span_text(name), own);
+    }
+}
+
+// What a trusted peer has said stays; else it is ours.
+static void put_first(struct proxy_text *text, const struct forward *forward, const char *name,
+                      struct span own) {
+    if (!forward->is_trusted || http_field_find(forward->request, name, NULL) == NULL) {
+        text_put_field(text, span_text(name), own);
+    }
+}
+
+static void put_client(struct proxy_text *text, const struct forward *forward) {
+    char address[ADDRESS_TEXT_BYTES] = "unknown";
+    bool is_ip = forward->peer->kind == ADDRESS_IP;
+    if (is_ip) {
+        address_format(forward->peer, false, address);
+        put_own(text, forward, "X-Forwarded-For", span_text(address));
+    } else if (forward->is_trusted && http_field_count(forward->request, "x-forwarded-for") > 0) {
+        put_list(text, forward->request, "X-Forwarded-For", span_text(address));
+    }
+    const char *proto = forward->is_tls ? "https" : "http";
+    put_first(text, forward, "X-Forwarded-Proto", span_text(proto));
+    bool has_host = forward->request->host.length > 0;
+    if (has_host) {
+        put_first(text, forward, "X-Forwarded-Host", forward->request->host);
+    }
+    // RFC 7239 4: an IPv6 address is quoted and in brackets, and so is a host with its port. The
+    // host was checked: it holds neither quotes nor backslashes.
+    char own[ADDRESS_TEXT_BYTES + 320];
+    bool is_v6 = is_ip && !address_is_v4(forward->peer);
+    int length = snprintf(own, sizeof own, is_v6 ? "for=\"[%s]\";proto=%s" : "for=%s;proto=%s",
+                          address, proto);
+    if (has_host && forward->request->host.length < 256) {
+        length +=
+            snprintf(own + length, sizeof own - (size_t)length, ";host=\"%.*s\"",
+                     (int)forward->request->host.length, (const char *)forward->request->host.data);
+    }
+    put_own(text, forward, "Forwarded", span_make(own, (uint32_t)length));
+}
+
+// --- ids
+
+static bool is_hex(struct span text) {
+    for (uint32_t i = 0; i < text.length; i++) {
+        uint8_t byte = text.data[i];
+        if (!((byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'f'))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_all_zero(struct span text) {
+    for (uint32_t i = 0; i < text.length; i++) {
+        if (text.data[i] != '0') {
+            return false;
+        }
+    }
+    return true;
+}
+
+// Version 00 of W3C Trace Context: version "-" trace "-" parent "-" flags, in lower case.
+static bool is_traceparent(struct span text) {
+    if (text.length != TRACEPARENT_BYTES || !span_is(span_first(text, 3), "00-") ||
+        text.data[35] != '-' || text.data[52] != '-') {
+        return false;
+    }
+    struct span trace = span_first(span_from(text, 3), 32);
+    struct span parent = span_first(span_from(text, 36), 16);
+    return is_hex(trace) && is_hex(parent) && is_hex(span_from(text, 53)) && !is_all_zero(trace) &&
+           !is_all_zero(parent);
+}
+
+static void put_ids(struct proxy_text *text, const struct forward *forward) {
+    const struct http_request *request = forward->request;
+    unsigned long long a = prng_next(forward->prng);
+    unsigned long long b = prng_next(forward->prng) | 1; // neither trace nor parent is all zero
+    char own[80];
+    const struct http_field *id = http_field_find(request, "x-request-id", NULL);
+    bool is_kept = forward->is_trusted && id != NULL && id->value.length > 0 &&
+                   id->value.length <= REQUEST_ID_BYTES_MAX;
+    (void)snprintf(own, sizeof own, "%016llx%016llx", a, b); // it fits
+    text_put_field(text, span_text("X-Request-Id"), is_kept ? id->value : span_text(own));
+    const struct http_field *trace = http_field_find(request, "traceparent", NULL);
+    is_kept = trace != NULL && is_traceparent(trace->value) &&
+              http_field_count(request, "traceparent") == 1;
+    (void)snprintf(own, sizeof own, "00-%016llx%016llx-%016llx-00", a, b, (b ^ a >> 1) | 1);
+    text_put_field(text, span_text("traceparent"), is_kept ? trace->value : span_text(own));
+}
+
+// --- heads
+
+static uint32_t fields_bytes(const struct http_field *fields, uint32_t field_count) {
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < field_count; i++) {
+        bytes += fields[i].name.length + fields[i].value.length + 4;
+    }
+    return bytes;
+}
+
+// Cuts the payload to what was written; 0: it did not fit.
+static uint32_t text_finish(struct arena *arena, const struct proxy_text *text, uint32_t payload) {
+    if (text->is_over) {
+        payload_drop(arena, payload);
+        return 0;
+    }
+    payload_trim(arena, payload, text->length);
+    return payload;
+}
+
+static void put_request(struct proxy_text *text, const struct forward *forward) {
+    const struct http_request *request = forward->request;
+    text_put(text, request->method_text);
+    text_put_string(text, " ");
+    text_put(text, request->path); // origin-form, whatever form it had (RFC 9112 3.2.1)
+    if (request->query.length > 0) {
+        text_put_string(text, "?");
+        text_put(text, request->query);
+    }
+    text_put_string(text, " HTTP/1.1\r\n");
+    text_put_field(text, span_text("Host"),
+                   request->host.length > 0 ? request->host : forward->authority);
+    for (uint32_t i = 0; i < request->field_count; i++) {
+        const struct http_field *field = &request->fields[i];
+        bool passes = !fields_is_hop(request->fields, request->field_count, field) &&
+                      !is_rebuilt(field->name) &&
+                      (forward->is_trusted || !is_of_trust(field->name));
+        if (passes) {
+            text_put_field(text, field->name, field->value);
+        }
+    }
+    put_client(text, forward);
+    put_ids(text, forward);
+    if (request->expects_continue) {
+        text_put_string(text, "Expect: 100-continue\r\n");
+    }
+    if (request->is_chunked) {
+        text_put_string(text, "Transfer-Encoding: chunked\r\n");
+    } else if (request->has_content_length) {
+        text_put_string(text, "Content-Length: ");
+        text_put_number(text, request->content_length);
+        text_put_string(text, "\r\n");
+    }
+    text_put_string(text, "\r\n");
+}
+
+uint32_t forward_head(struct arena *arena, const struct forward *forward,
+                      const struct fault **fault) {
+    const struct http_request *request = forward->request;
+    // Host stands in it up to three times.
+    uint32_t room = HEAD_SPARE_BYTES + request->target.length + request->method_text.length +
+                    3 * request->host.length + fields_bytes(request->fields, request->field_count);
+    struct proxy_text text = {.room = room};
+    uint32_t payload = payload_reserve(arena, 0, room, &text.data);
+    *fault = fault_get(FAULT_out_of_memory);
+    if (payload == 0) {
+        return 0;
+    }
+    put_request(&text, forward);
+    *fault = fault_get(FAULT_header_too_large);
+    return text_finish(arena, &text, payload);
+}
+
+static void put_framing(struct proxy_text *text, const struct backward *backward) {
+    const struct http_response *response = backward->response;
+    bool has_body = http_response_has_body(response, backward->is_to_head);
+    bool says_length = has_body || backward->is_to_head || response->status == 304;
+    if (backward->is_chunked) {
+        text_put_string(text, "Transfer-Encoding: chunked\r\n");
+    } else if (response->has_content_length && says_length) {
+        text_put_string(text, "Content-Length: ");
+        text_put_number(text, response->content_length);
+        text_put_string(text, "\r\n");
+    }
+    if (backward->closes) {
+        text_put_string(text, "Connection: close\r\n");
+    }
+}
+
+uint32_t backward_head(struct arena *arena, const struct backward *backward) {
+    const struct http_response *response = backward->response;
+    uint32_t room = HEAD_SPARE_BYTES + response->reason.length +
+                    fields_bytes(response->fields, response->field_count);
+    struct proxy_text text = {.room = room};
+    uint32_t payload = payload_reserve(arena, 0, room, &text.data);
+    if (payload == 0) {
+        return 0;
+    }
+    text_put_string(&text, "HTTP/1.1 ");
+    text_put_number(&text, response->status);
+    text_put_string(&text, " ");
+    text_put(&text, response->reason);
+    text_put_string(&text, "\r\n");
+    for (uint32_t i = 0; i < response->field_count; i++) {
+        const struct http_field *field = &response->fields[i];
+        if (!fields_is_hop(response->fields, response->field_count, field)) {
+            text_put_field(&text, field->name, field->value);
+        }
+    }
+    bool is_final = response->status >= 200;
+    if (is_final && backward->date.length > 0 &&
+        http_response_field_find(response, "date", NULL) == NULL) {
+        text_put_field(&text, span_text("Date"), backward->date);
+    }
+    if (is_final) {
+        put_framing(&text, backward);
+    }
+    text_put_string(&text, "\r\n");
+    check(!text.is_over); // nothing is written but what was counted, and the spare
+    return text_finish(arena, &text, payload);
+}

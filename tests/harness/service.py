@@ -1,0 +1,144 @@
+"""A small HTTP service for rows: a thread that answers connections with a function, good or evil."""
+
+import socket
+import threading
+import time
+
+
+class Request:
+    def __init__(self, head, body):
+        self.head, self.body = head, body
+        lines = head.decode("latin-1").split("\r\n")
+        self.line = lines[0]
+        self.method, self.target = lines[0].split(" ")[:2]
+        self.fields = [tuple(part.strip() for part in line.split(":", 1)) for line in lines[1:] if line]
+
+    def all(self, name):
+        return [value for field, value in self.fields if field.lower() == name.lower()]
+
+    def get(self, name):
+        found = self.all(name)
+        return found[0] if found else None
+
+
+class Wire:
+    """One connection of the gateway's to the service."""
+
+    def __init__(self, sock):
+        self.sock, self.buffer = sock, b""
+
+    def _fill(self):
+        piece = self.sock.recv(1 << 20)
+        if not piece:
+            raise EOFError
+        self.buffer += piece
+
+    def until(self, mark):
+        while mark not in self.buffer:
+            self._fill()
+        found, self.buffer = self.buffer.split(mark, 1)
+        return found
+
+    def take(self, size):
+        pieces, missing = [self.buffer], size - len(self.buffer)
+        while missing > 0:
+            self.buffer = b""
+            self._fill()
+            pieces.append(self.buffer)
+            missing -= len(self.buffer)
+        whole = b"".join(pieces)
+        found, self.buffer = whole[:size], whole[size:]
+        return found
+
+    def head(self):
+        return self.until(b"\r\n\r\n")
+
+    def request(self):
+        request = Request(self.head(), b"")
+        if request.get("transfer-encoding") == "chunked":
+            while size := int(self.until(b"\r\n"), 16):
+                request.body += self.take(size)
+                self.take(2)
+            self.until(b"\r\n")
+        else:
+            request.body = self.take(int(request.get("content-length") or 0))
+        return request
+
+    def send(self, *pieces):
+        for piece in pieces:
+            self.sock.sendall(piece if isinstance(piece, bytes) else piece.encode("latin-1"))
+
+    def answer(self, body="", status="200 OK", fields=()):
+        body = body if isinstance(body, bytes) else body.encode("latin-1")
+        head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *fields]
+        self.send("\r\n".join(head) + "\r\n\r\n", body)
+
+
+class Service:
+    """`serve(wire, service)` is called for every connection, in a thread of its own."""
+
+    def __init__(self, serve, receive_buffer=None, backlog=128):
+        self.serve = serve
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if receive_buffer:
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(backlog)
+        self.port = self.listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.requests = []  # whatever serve notes
+        self.connections = 0
+        self.wires = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            wire = Wire(sock)
+            self.wires.append(wire)
+            threading.Thread(target=self._run, args=(wire,), daemon=True).start()
+
+    def _run(self, wire):
+        try:
+            self.serve(wire, self)
+        except (EOFError, OSError):
+            pass
+        finally:
+            wire.sock.close()
+
+    def wait_for(self, count, patience=5.0):
+        end = time.monotonic() + patience
+        while len(self.requests) < count and time.monotonic() < end:
+            time.sleep(0.01)
+        return len(self.requests) >= count
+
+    def close(self):
+        self.listener.close()
+        for wire in self.wires:
+            try:
+                wire.sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def honest(wire, service):
+    """Answers every request with what it got: line, fields and the size of the body."""
+    while True:
+        request = wire.request()
+        service.requests.append(request)
+        text = request.head.decode("latin-1") + f"\r\nbody {len(request.body)}"
+        if request.method == "HEAD":
+            wire.send(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n")
+        else:
+            wire.answer(text)
