@@ -136,6 +136,26 @@ enum {
     TLS_FLIGHT_BYTES = 8 << 10, // sent at once while shaking hands; a chain of certificates may be
                                 // longer
 
+    // The PROXY protocol
+    PROXY_V1_BYTES_MAX = 107,       // with CR LF (proxy-protocol.txt 2.1)
+    PROXY_V2_HEAD_BYTES = 16,       // signature, version and length (2.2)
+    PROXY_V2_BODY_BYTES_MAX = 2048, // addresses and extensions: receivers owe 536 bytes in all, a
+                                    // TLS client's certificate name and the like may come on top
+
+    // Who clients are
+    AUTHS_MAX = 64,              // of a configuration
+    AUTH_SOURCES_MAX = 8,        // places where one of them looks for a token, one after the other
+    AUTH_NAME_BYTES_MAX = 64,    // of a cookie or a query's parameter that holds one
+    CLAIMS_MAX = 16,             // different ones in one route's templates: searched one by one
+    JWKS_BYTES_MAX = 64 << 10,   // a key set's file: 16 RSA keys with their certificates are 50 KiB
+    JWT_BYTES_MAX = 8192,        // of a token: what fits in a request head by default
+    JWT_KEYS_MAX = 16,           // in a set: a token without a key id is tried with each
+    JWT_KEY_ID_BYTES_MAX = 128,  // compared with each key's; a thumbprint has 43 (RFC 7638)
+    JWT_LEEWAY_S_MAX = 60,       // what the clocks of issuer and gateway may differ
+    RSA_MODULUS_BYTES_MIN = 256, // 2048 bits (RFC 7518 3.3)
+    RSA_MODULUS_BYTES_MAX = 512, // 4096 bits: four times the work of 2048
+    RSA_EXPONENT_BYTES_MAX = 4,  // 65537 has three; larger ones only cost time
+
     // Channels
     CHANNEL_NAME_BYTES_MAX = 255,
     CHANNELS_PER_CONNECTION_MAX = 4096,
@@ -160,4 +180,8 @@ static_assert(TLS_TEXT_BYTES_MIN <= TLS_TEXT_BYTES_MAX, "a fragment fits a recor
 static_assert(TLS_HANDSHAKES_MAX < UINT16_MAX, "a handshake's number");
 static_assert(TLS_UPDATE_WINDOW < UINT16_MAX && TLS_EMPTY_RECORDS_MAX < UINT8_MAX, "counters");
 static_assert(UPSTREAM_LINES_MAX <= CONNECTIONS_MAX, "a number fits beside the tag");
+static_assert(JWT_BYTES_MAX <= HEADER_BYTES_MAX, "a token comes in a head");
+static_assert(AUTHS_MAX < UINT8_MAX && AUTH_SOURCES_MAX <= UINT8_MAX, "numbers of a byte");
+static_assert(RECEIVE_BUFFER_BYTES < PROXY_V2_HEAD_BYTES + PROXY_V2_BODY_BYTES_MAX,
+              "a header may come in more than one receive");
 static_assert(TIME_MS_MAX < INT32_MAX, "wrapping comparison of 32-bit times");

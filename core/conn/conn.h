@@ -160,6 +160,7 @@ struct conn_settings {
     bool refuses_text, refuses_binary; // `messages`: 1003
     uint8_t deflate_level;             // 0: permessage-deflate is declined
     uint32_t deflate_threshold;        // shorter messages go plain
+    bool has_expiry;                   // conn_expire was said before conn_upgrade
     bool deflate_takeover; // a stream of its own for whoever allows it, while the budget lasts;
                            // only with the policy OUTBOX_CLOSE: what a stream made must be sent
 };
@@ -175,6 +176,8 @@ struct conns {
     struct ws_deflate *deflate;   // NULL: permessage-deflate is declined
     struct ws_takeover *takeover; // NULL: never with a stream of its own
     uint32_t *streams;            // of takeover, by connection; touched only by those that have one
+    uint32_t *expiries;           // by connection, in seconds of now_ms' clock; touched only by
+                                  // those whose settings have one
     struct counters *counters;
     struct trace *trace;
     struct histogram *round_trip; // ns
@@ -279,6 +282,9 @@ void conn_on_error(struct conns *conns, uint32_t index,
 // 101 and CONN_OPEN. `subprotocol` may be empty. permessage-deflate is agreed to when the client
 // offers it and the settings have a level.
 void conn_upgrade(struct conns *conns, uint32_t index, uint16_t settings, struct span subprotocol);
+// When the connection that is to be upgraded closes (token_expired), in milliseconds of now_ms'
+// clock; UINT64_MAX: never. Before conn_upgrade to settings with has_expiry.
+void conn_expire(struct conns *conns, uint32_t index, uint64_t due_ms);
 // Refuses the request in progress; refusal->keep_alive and is_head are filled in here. The
 // connection goes on only when nothing of the request is unread.
 void conn_refuse(struct conns *conns, uint32_t index, struct http_refusal *refusal);

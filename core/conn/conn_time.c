@@ -4,8 +4,8 @@
 //
 // Six promises: a head or body is complete in time (handshake_ms, BODY_WAIT_MS), and so is the
 // owner's answer (handshake_ms); a silent peer is asked (ping_ms) and answers (pong_ms); a send
-// moves (stall_ms); a close ends (CLOSE_WAIT_MS, DISCARD_WAIT_MS); idle, age and drain end what is
-// open.
+// moves (stall_ms); a close ends (CLOSE_WAIT_MS, DISCARD_WAIT_MS); idle, age, expiry and drain end
+// what is open.
 #include "core/base/check.h"
 #include "core/conn/internal.h"
 #include "core/hub/payload.h"
@@ -66,6 +66,22 @@ static uint32_t drain_due(const struct conns *conns, uint32_t index) {
     return conns->drain_begin_ms + conn_jitter(conns, index, conns->drain_over_ms + 1);
 }
 
+void conn_expire(struct conns *conns, uint32_t index, uint64_t due_ms) {
+    uint64_t due_s = due_ms / 1000 + (due_ms % 1000 != 0); // not before
+    conns->expiries[index] = due_s < UINT32_MAX ? (uint32_t)due_s : UINT32_MAX;
+}
+
+// Years ahead do not fit the wheel: then it is looked at again when the wheel's longest time is
+// over.
+static int32_t expiry_left_ms(const struct conns *conns, uint32_t index) {
+    uint64_t due_ms = (uint64_t)conns->expiries[index] * 1000;
+    if (due_ms <= conns->now_ms) {
+        return 0;
+    }
+    uint64_t left_ms = due_ms - conns->now_ms;
+    return left_ms < TIME_MS_MAX ? (int32_t)left_ms : TIME_MS_MAX;
+}
+
 static void open_deadlines(const struct conns *conns, uint32_t index, int32_t *best) {
     const struct conn *conn = conn_at(conns, index);
     const struct conn_settings *settings = conn_settings_of(conns, conn);
@@ -81,6 +97,9 @@ static void open_deadlines(const struct conns *conns, uint32_t index, int32_t *b
     }
     if (settings->age_ms != 0) {
         earliest(conns, best, age_due(conns, index));
+    }
+    if (settings->has_expiry) {
+        earliest(conns, best, conn_now32(conns) + (uint32_t)expiry_left_ms(conns, index));
     }
 }
 
@@ -228,6 +247,8 @@ static void open_on_time(struct conns *conns, uint32_t index) {
     const struct conn_settings *settings = conn_settings_of(conns, conn);
     if (settings->idle_ms != 0 && until(conns, conn->message_ms + settings->idle_ms) <= 0) {
         conn_close(conns, index, &(struct conn_close_options){.fault = FAULT_idle_timeout});
+    } else if (settings->has_expiry && expiry_left_ms(conns, index) == 0) {
+        conn_close(conns, index, &(struct conn_close_options){.fault = FAULT_token_expired});
     } else if (settings->age_ms != 0 && until(conns, age_due(conns, index)) <= 0) {
         conn_close(conns, index, &(struct conn_close_options){.fault = FAULT_age_limit});
     } else {

@@ -43,6 +43,10 @@ static const struct signature_form *form_of(enum signature_kind kind) {
     return &forms[kind];
 }
 
+bool signature_is_built(enum signature_kind kind) {
+    return kind < SIGNATURE_COUNT;
+}
+
 const char *signature_key_problem(enum signature_kind kind, const struct signature_key *key) {
     const struct signature_form *form = form_of(kind);
     switch ((enum signature_family)form->family) {

@@ -3,6 +3,7 @@
 // keys are public values as a JSON Web Key holds them (RFC 7518 6), decoded. wolfCrypt takes memory
 // for large numbers through the process' hooks (gateway/tls sets them). Any thread.
 #pragma once
+#include "core/base/limits.h"
 #include "core/base/span.h"
 
 #include <stdbool.h>
@@ -21,13 +22,14 @@ enum signature_kind {
     SIGNATURE_COUNT
 };
 
-enum {
-    RSA_MODULUS_BYTES_MIN = 256, // 2048 bits (RFC 7518 3.3)
-    RSA_MODULUS_BYTES_MAX = 512,
-    RSA_EXPONENT_BYTES_MAX = 4,
-    ED25519_KEY_BYTES = 32,
-    ED25519_SIGNATURE_BYTES = 64,
-};
+enum { ED25519_KEY_BYTES = 32, ED25519_SIGNATURE_BYTES = 64 }; // RFC 8032 5.1
+
+// As tokens and keys call it (RFC 7518 3.1): "ES256".
+const char *signature_name(enum signature_kind kind);
+// The algorithm of that name, or SIGNATURE_COUNT.
+enum signature_kind signature_find(struct span name);
+// Whether this build can check it: without wolfSSL HS256 alone.
+bool signature_is_built(enum signature_kind kind);
 
 // The key's numbers, big-endian, lent for the call.
 struct signature_key {

@@ -4,14 +4,7 @@
 // from the bytes. Pure; any thread.
 #pragma once
 #include "core/base/address.h"
-
-enum {
-    PROXY_V1_BYTES_MAX = 107, // with CR LF, section 2.1
-    PROXY_V2_HEAD_BYTES = 16,
-    // What follows the head in version 2: addresses and any extensions. The standard asks receivers
-    // for 536 bytes in all; a TLS client's certificate name and the like may come on top.
-    PROXY_V2_BODY_BYTES_MAX = 2048,
-};
+#include "core/base/limits.h"
 
 enum proxy_verdict {
     PROXY_MORE,      // not complete: come back with more of the same bytes

@@ -39,8 +39,10 @@ void json_memory_init(void) {
     json_set_alloc_funcs(json_take, json_give);
 }
 
-void json_memory_set(struct arena *arena) {
+struct arena *json_memory_set(struct arena *arena) {
+    struct arena *former = thread_json.arena;
     thread_json.arena = arena;
+    return former;
 }
 
 // Every value begins behind one of `[{,:`, or is the whole; a token of n bytes is gathered in a

@@ -11,8 +11,8 @@
 // Once per process, before any thread uses jansson.
 void json_memory_init(void);
 // Once per thread: the one thread-local pointer that process-wide hooks need. NULL: the thread's
-// jansson calls fail.
-void json_memory_set(struct arena *arena);
+// jansson calls fail. Returns the one before.
+struct arena *json_memory_set(struct arena *arena);
 
 struct json_document {
     json_t *root;  // NULL: is_short, or the text is not JSON

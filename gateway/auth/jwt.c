@@ -52,7 +52,7 @@ static const char *header_judge(const json_t *root, struct header *header) {
     if (json_object_get(root, "crit") != NULL) { // RFC 7515 4.1.11: we understand no extension
         return "its header names a critical extension";
     }
-    header->kind = jwt_algorithm(text_of(json_object_get(root, "alg")));
+    header->kind = signature_find(text_of(json_object_get(root, "alg")));
     if (header->kind == SIGNATURE_COUNT) { // "none" among them
         return "its algorithm is unknown";
     }

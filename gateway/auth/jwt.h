@@ -9,13 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum {
-    JWT_BYTES_MAX = 8192, // of a token: what fits in a request head by default
-    JWT_KEYS_MAX = 16,    // in a set: a token without a key id is tried with each
-    JWT_KEY_ID_BYTES_MAX = 128,
-    JWT_LEEWAY_S_MAX = 60, // what the clocks of issuer and gateway may differ
-    JWT_PROBLEM_BYTES = 160,
-};
+enum { JWT_PROBLEM_BYTES = 160 };
 
 struct jwt_options {      // as configured; spans are lent for as long as the set lives
     uint32_t algorithms;  // bit per enum signature_kind
@@ -25,10 +19,6 @@ struct jwt_options {      // as configured; spans are lent for as long as the se
 };
 
 struct jwt_keys;
-
-// The algorithm of that name ("ES256"), or SIGNATURE_COUNT.
-enum signature_kind jwt_algorithm(struct span name);
-const char *jwt_algorithm_name(enum signature_kind kind);
 
 // Reads a JSON Web Key Set. Keys that are not for checking signatures, or of a kind that nobody
 // here knows or that options.algorithms does not name, are left out (RFC 7517 section 5); a

@@ -12,36 +12,22 @@
 
 // What a kind of key is called in a set, and which of its members are its numbers.
 struct key_form {
-    const char *name;       // "alg"
     const char *type;       // "kty"
     const char *curve;      // "crv", NULL: it has none
     const char *members[2]; // signature_key's first and second, NULL: none
 };
 
 static const struct key_form forms[SIGNATURE_COUNT] = {
-    [SIGNATURE_HS256] = {"HS256", "oct", NULL, {"k", NULL}},
-    [SIGNATURE_HS384] = {"HS384", "oct", NULL, {"k", NULL}},
-    [SIGNATURE_HS512] = {"HS512", "oct", NULL, {"k", NULL}},
-    [SIGNATURE_RS256] = {"RS256", "RSA", NULL, {"n", "e"}},
-    [SIGNATURE_RS384] = {"RS384", "RSA", NULL, {"n", "e"}},
-    [SIGNATURE_RS512] = {"RS512", "RSA", NULL, {"n", "e"}},
-    [SIGNATURE_ES256] = {"ES256", "EC", "P-256", {"x", "y"}},
-    [SIGNATURE_ES384] = {"ES384", "EC", "P-384", {"x", "y"}},
-    [SIGNATURE_EDDSA] = {"EdDSA", "OKP", "Ed25519", {"x", NULL}},
+    [SIGNATURE_HS256] = {"oct", NULL, {"k", NULL}},
+    [SIGNATURE_HS384] = {"oct", NULL, {"k", NULL}},
+    [SIGNATURE_HS512] = {"oct", NULL, {"k", NULL}},
+    [SIGNATURE_RS256] = {"RSA", NULL, {"n", "e"}},
+    [SIGNATURE_RS384] = {"RSA", NULL, {"n", "e"}},
+    [SIGNATURE_RS512] = {"RSA", NULL, {"n", "e"}},
+    [SIGNATURE_ES256] = {"EC", "P-256", {"x", "y"}},
+    [SIGNATURE_ES384] = {"EC", "P-384", {"x", "y"}},
+    [SIGNATURE_EDDSA] = {"OKP", "Ed25519", {"x", NULL}},
 };
-
-enum signature_kind jwt_algorithm(struct span name) {
-    uint32_t kind = 0;
-    while (kind < SIGNATURE_COUNT && !span_equal(name, span_text(forms[kind].name))) {
-        kind++;
-    }
-    return (enum signature_kind)kind;
-}
-
-const char *jwt_algorithm_name(enum signature_kind kind) {
-    check(kind < SIGNATURE_COUNT);
-    return forms[kind].name;
-}
 
 struct reading {
     struct jwt_keys *keys;
@@ -84,7 +70,7 @@ static bool kind_find(const struct reading *reading, const json_t *object,
     uint32_t found = 0;
     for (uint32_t i = 0; i < SIGNATURE_COUNT; i++) {
         bool is_allowed = (reading->keys->options.algorithms >> i & 1) != 0;
-        bool is_named = name.length == 0 || span_equal(name, span_text(forms[i].name));
+        bool is_named = name.length == 0 || signature_find(name) == i;
         if (is_allowed && is_named && is_form(object, &forms[i])) {
             *kind = (enum signature_kind)i;
             found++;
@@ -123,7 +109,7 @@ static bool key_fill(const struct reading *reading, const json_t *object, struct
         return false;
     }
     const char *problem = signature_key_problem(key->kind, &key->numbers);
-    return problem == NULL || fail(reading, "(%s) %s", form->name, problem);
+    return problem == NULL || fail(reading, "(%s) %s", signature_name(key->kind), problem);
 }
 
 // False: an error. A key that is none of ours is left out.

@@ -16,7 +16,7 @@ struct config_object {
 
 struct top_section {
     const struct config_node *listeners, *admin, *limits, *keepalive, *backpressure, *compression,
-        *log, *engine, *trusted, *upstreams, *routes;
+        *log, *engine, *trusted, *upstreams, *auth, *routes;
     uint64_t drain_ms;
     uint32_t workers;
 };
@@ -40,6 +40,7 @@ static const struct schema_key top_keys[] = {
     {.name = "engine", .type = SCHEMA_MAP, AT(engine)},
     {.name = "trusted", .type = SCHEMA_LIST, AT(trusted)},
     {.name = "upstreams", .type = SCHEMA_MAP, AT(upstreams)},
+    {.name = "auth", .type = SCHEMA_MAP, AT(auth)},
     {.name = "routes", .type = SCHEMA_LIST, AT(routes), .is_required = true},
 };
 #undef AT
@@ -117,6 +118,7 @@ static void root_read(struct config_reader *reader, const struct config_node *ro
     log_read(reader, top.log, &config->log);
     config_trusted_read(reader, top.trusted, config);
     config_upstreams_read(reader, top.upstreams, config);
+    config_auths_read(reader, top.auth, config);
     config_routes_read(reader, top.routes, &defaults, config);
     config_check_addresses(reader, config);
     config_check_routes(reader, config);

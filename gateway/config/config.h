@@ -177,6 +177,7 @@ struct config_part {
     struct span text;
     uint8_t kind; // enum config_part_kind
     uint8_t capture;
+    uint8_t claim; // its number in the route's `claims`
 };
 
 // A channel name with placeholders: `chat.{room}`. In `allow` also with a final `*`.
@@ -248,6 +249,32 @@ struct config_upstream {
     uint8_t balance;      // enum config_balance
 };
 
+// Where a token is looked for.
+enum config_token_place {
+    CONFIG_TOKEN_HEADER,      // Authorization: Bearer TOKEN
+    CONFIG_TOKEN_COOKIE,      // the cookie of that name
+    CONFIG_TOKEN_QUERY,       // the query's parameter of that name
+    CONFIG_TOKEN_SUBPROTOCOL, // `bearer.TOKEN` among the subprotocols that a client offers
+};
+
+struct config_token_source {
+    struct span name; // of the cookie or parameter
+    uint8_t place;    // enum config_token_place
+};
+
+// Who may come in by JSON Web Tokens.
+struct config_auth {
+    struct span name;
+    struct span jwks;                          // contents of jwks_file, not yet judged
+    struct span audience;                      // empty: tokens with an audience are refused
+    struct span issuer;                        // empty: any
+    const struct config_token_source *sources; // the first that has a token decides
+    struct config_place place;                 // of jwks_file
+    uint32_t algorithms;                       // bit per enum signature_kind (core/crypto)
+    uint32_t leeway_s;
+    uint8_t source_count;
+};
+
 struct config_route {
     struct config_path path;
     struct span host; // lower case, without port; empty: any
@@ -259,6 +286,8 @@ struct config_route {
     struct config_keepalive keepalive;
     struct config_backpressure backpressure;
     struct config_compression compression;
+    const struct config_auth *auth; // NULL: everybody
+    struct config_spans claims;     // that its templates use, each once; at most CLAIMS_MAX
     struct config_place place;
     uint16_t upstream;     // proxy only: index in config->upstreams
     uint8_t verb;          // enum config_verb
@@ -270,10 +299,12 @@ struct config_route {
 struct config {
     const struct config_listener *listeners;
     const struct address_range *trusted;
+    const struct config_auth *auths;
     const struct config_route *routes; // in the order of the file
     const struct config_upstream *upstreams;
     uint32_t listener_count;
     uint32_t trusted_count;
+    uint32_t auth_count;
     uint32_t route_count;
     uint32_t upstream_count;
     uint32_t workers; // 0: auto, one per core

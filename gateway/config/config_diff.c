@@ -121,6 +121,30 @@ static bool subprotocols_equal(struct config_spans a, struct config_spans b) {
     return is_equal;
 }
 
+static bool auth_equal(const struct config_auth *a, const struct config_auth *b) {
+    bool is_equal = span_equal(a->name, b->name) && span_equal(a->jwks, b->jwks) &&
+                    span_equal(a->audience, b->audience) && span_equal(a->issuer, b->issuer) &&
+                    a->algorithms == b->algorithms && a->leeway_s == b->leeway_s &&
+                    a->source_count == b->source_count;
+    for (uint32_t i = 0; is_equal && i < a->source_count; i++) {
+        is_equal = a->sources[i].place == b->sources[i].place &&
+                   span_equal(a->sources[i].name, b->sources[i].name);
+    }
+    return is_equal;
+}
+
+static bool auths_equal(const struct config *a, const struct config *b) {
+    bool is_equal = a->auth_count == b->auth_count;
+    for (uint32_t i = 0; is_equal && i < a->auth_count; i++) {
+        is_equal = auth_equal(&a->auths[i], &b->auths[i]);
+    }
+    return is_equal;
+}
+
+static bool auth_names_equal(const struct config_auth *a, const struct config_auth *b) {
+    return a == NULL || b == NULL ? a == b : span_equal(a->name, b->name);
+}
+
 static bool limits_equal(const struct config_route *a, const struct config_route *b) {
     const struct config_limits *x = &a->limits;
     const struct config_limits *y = &b->limits;
@@ -147,7 +171,7 @@ bool config_route_is_equal(const struct config_route *a, const struct config_rou
            a->verb == b->verb && span_equal(a->page, b->page) && a->messages == b->messages &&
            channels_equal(&a->channels, &b->channels) && origins_equal(a, b) &&
            subprotocols_equal(a->subprotocols, b->subprotocols) && limits_equal(a, b) &&
-           a->upstream == b->upstream;
+           a->upstream == b->upstream && auth_names_equal(a->auth, b->auth);
 }
 
 static bool servers_equal(const struct config_upstream *a, const struct config_upstream *b) {
@@ -232,6 +256,10 @@ static const struct part parts[CONFIG_CHANGE_COUNT] = {
                                  "`upstreams` apply to new requests; what is defined as before "
                                  "keeps its connections.",
                                  false},
+    [CONFIG_CHANGE_AUTH] = {auths_equal,
+                            "`auth` applies to new requests; open connections stay until their "
+                            "token expires.",
+                            false},
     [CONFIG_CHANGE_ROUTES] = {routes_equal,
                               "Routes with their limits, keepalive and backpressure apply to new "
                               "requests; open connections keep theirs.",

@@ -17,6 +17,7 @@ enum config_change_id {
     CONFIG_CHANGE_ENGINE,
     CONFIG_CHANGE_TRUSTED,
     CONFIG_CHANGE_UPSTREAMS,
+    CONFIG_CHANGE_AUTH,   // with the keys in its files
     CONFIG_CHANGE_ROUTES, // and everything that is merged into them
     CONFIG_CHANGE_DRAIN,
     CONFIG_CHANGE_LOG_LEVEL,

@@ -1,10 +1,9 @@
 #include "gateway/config/missing.h"
 
 const struct config_missing config_missing[] = {
-    {"top", "auth", "`auth`", NULL},
     {"top", "backplane", "`backplane`", NULL},
+    {"auth", "forward", "`forward`", NULL},
     {"listener", "proxy_protocol", "`proxy_protocol`", NULL},
-    {"route", "auth", "`auth`", NULL},
     {"route", "events", "`events`", NULL},
     {"route", "tunnel", "`tunnel`", NULL},
 };

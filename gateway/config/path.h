@@ -6,9 +6,14 @@
 bool config_path_read(struct config_reader *reader, const struct config_node *node,
                       struct config_path *path);
 
+struct config_claims { // that a route's templates use, each once
+    struct span items[CLAIMS_MAX];
+    uint32_t count;
+};
+
 struct config_template_rules {
     const struct config_path *path; // NULL: it is not known, and placeholders are not looked up
-    bool has_auth;                  // {claim.x} has a meaning
+    struct config_claims *claims;   // added to; NULL: {claim.x} has no meaning without `auth`
     bool may_have_star;             // in `allow`
 };
 

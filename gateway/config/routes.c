@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 struct route_section {
-    const struct config_node *path, *host, *echo, *channels, *proxy, *origins, *subprotocols;
+    const struct config_node *path, *host, *echo, *channels, *proxy, *origins, *subprotocols, *auth;
     const struct config_node *limits, *keepalive, *backpressure, *compression;
     uint8_t page; // index into page_names
     uint8_t messages;
@@ -35,6 +35,7 @@ static const struct schema_key route_keys[] = {
     {.name = "channels", .type = SCHEMA_MAP, AT(channels)},
     {.name = "proxy", .type = SCHEMA_MAP, AT(proxy)},
     {.name = "messages", .type = SCHEMA_NAME, AT(messages), .names = messages_names},
+    {.name = "auth", .type = SCHEMA_SCALAR, AT(auth)},
     {.name = "origins", .type = SCHEMA_LIST, AT(origins)},
     {.name = "origins_required", .type = SCHEMA_BOOL, AT(origins_required)},
     {.name = "subprotocols", .type = SCHEMA_LIST, AT(subprotocols)},
@@ -105,7 +106,7 @@ struct route_state {
     struct config_reader *reader;
     const struct config_node *map;
     const struct config_defaults *defaults;
-    const struct config *config; // its upstreams are read
+    const struct config *config; // its upstreams and auths are read
     struct route_section section;
     struct config_route route;
     bool has_path; // route.path is what the file says
@@ -183,6 +184,14 @@ static void templates_read(struct route_state *state, const char *name,
     *templates = (struct config_templates){.items = items, .count = count};
 }
 
+static void claims_keep(struct route_state *state, const struct config_claims *claims) {
+    struct span *items = config_keep(state->reader, sizeof(struct span) * (claims->count + 1));
+    if (items != NULL) {
+        memcpy(items, claims->items, sizeof(struct span) * claims->count);
+        state->route.claims = (struct config_spans){.items = items, .count = claims->count};
+    }
+}
+
 static void channels_read(struct route_state *state) {
     struct channels_section section = {.echo_self = true};
     struct config_channels *channels = &state->route.channels;
@@ -191,8 +200,10 @@ static void channels_read(struct route_state *state) {
         return;
     }
     schema_read(state->reader, &channels_schema, map, &section);
+    struct config_claims claims = {.count = 0};
+    bool has_auth = state->section.auth != NULL;
     struct config_template_rules rules = {.path = state->has_path ? &state->route.path : NULL,
-                                          .has_auth = config_node_find(state->map, "auth") != NULL};
+                                          .claims = has_auth ? &claims : NULL};
     templates_read(state, "channels.subscribe", section.subscribe, &rules, &channels->subscribe);
     if (section.publish != NULL) {
         config_template_read(state->reader, "channels.publish", section.publish, &rules,
@@ -201,6 +212,7 @@ static void channels_read(struct route_state *state) {
     rules.may_have_star = true;
     templates_read(state, "channels.allow", section.allow, &rules, &channels->allow);
     channels->echo_self = section.echo_self;
+    claims_keep(state, &claims);
     bool is_empty = config_node_find(map, "subscribe") == NULL &&
                     config_node_find(map, "publish") == NULL &&
                     config_node_find(map, "allow") == NULL;
@@ -321,6 +333,9 @@ static bool route_read(struct route_state *state) {
     route->messages = section->messages;
     route->verb = (uint8_t)verb;
     route->page = verb == CONFIG_VERB_PAGE ? span_text(page_names[section->page]) : span_empty();
+    if (section->auth != NULL) {
+        config_route_auth_read(state->reader, section->auth, state->config, route);
+    }
     return state->has_path && has_host && verb < CONFIG_VERB_COUNT;
 }
 

@@ -69,6 +69,11 @@ void config_upstreams_read(struct config_reader *reader, const struct config_nod
 // The number of the upstream that the node names. False: an error was added.
 bool config_upstream_find(struct config_reader *reader, const struct config_node *node,
                           const struct config *config, uint16_t *upstream);
+void config_auths_read(struct config_reader *reader, const struct config_node *map,
+                       struct config *config);
+// What the node names, among those that were read; the route's other keys are read.
+void config_route_auth_read(struct config_reader *reader, const struct config_node *node,
+                            const struct config *config, struct config_route *route);
 bool config_is_token(struct span text); // RFC 9110 5.6.2
 
 // One route's lists: origins, subprotocols, host.

@@ -59,12 +59,26 @@ static struct template_problem claim_add(struct template_state *state, struct sp
         return (struct template_problem){
             "is no claim; write {claim.NAME} with 1 to 32 letters, digits and _", braced};
     }
-    if (!state->rules->has_auth) {
+    if (state->rules->claims == NULL) {
         return (struct template_problem){"needs `auth` on the route; add it, or use another "
                                          "placeholder",
                                          braced};
     }
-    return state_add(state, (struct config_part){.text = claim, .kind = CONFIG_PART_CLAIM})
+    struct config_claims *claims = state->rules->claims;
+    uint32_t number = 0;
+    while (number < claims->count && !span_equal(claims->items[number], claim)) {
+        number++;
+    }
+    if (number == CLAIMS_MAX) {
+        static_assert(CLAIMS_MAX == 16, "the message says 16");
+        return (struct template_problem){
+            "is one claim too many; write at most 16 different ones in a route", braced};
+    }
+    claims->items[number] = claim;
+    claims->count += number == claims->count;
+    return state_add(state, (struct config_part){.text = claim,
+                                                 .kind = CONFIG_PART_CLAIM,
+                                                 .claim = (uint8_t)number})
                ? fine
                : (struct template_problem){"is one part too many; write fewer placeholders",
                                            braced};

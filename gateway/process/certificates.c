@@ -26,17 +26,6 @@ static int context_open(struct tls_context **context, const struct config_tls *t
     return error;
 }
 
-static void error_add(struct config_errors *errors, const char *file, struct config_place place,
-                      const char *reason) {
-    if (errors->count == CONFIG_ERRORS_MAX) {
-        errors->is_cut = true;
-        return;
-    }
-    char *line = errors->lines[errors->count++];
-    (void)snprintf(line, CONFIG_ERROR_BYTES, "%s:%u:%u: `tls`: %s", file, place.line, place.column,
-                   reason); // cut is fine
-}
-
 void certificates_check(const struct config *config, const char *file,
                         struct config_errors *errors) {
     for (uint32_t i = 0; i < config->listener_count; i++) {
@@ -54,8 +43,11 @@ void certificates_check(const struct config *config, const char *file,
             error = context_open(&context, tls, &reason, &place);
         }
         if (error != 0) {
-            error_add(errors, file, place,
-                      reason == NULL ? "out of memory; give the process more" : reason);
+            char text[CONFIG_ERROR_BYTES];
+            (void)snprintf(text, sizeof text, "`tls`: %s",
+                           reason == NULL ? "out of memory; give the process more"
+                                          : reason); // cut is fine
+            files_error_add(errors, file, place, text);
         }
         tls_context_close(&context);
     }

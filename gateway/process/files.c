@@ -103,6 +103,7 @@ const struct config *files_config_open(const char *path, struct config_errors *e
     free(text);
     if (config != NULL) {
         certificates_check(config, source.file, errors);
+        tokens_check(config, source.file, errors);
     }
     if (errors->count > 0) {
         config_close(&config);

@@ -13,6 +13,11 @@ MUST_USE int file_read(const char *path, uint8_t **bytes, uint32_t *length);
 // A configuration from a file, or (path NULL) the built-in demo. NULL: errors holds at least one
 // line. -errno of the file itself is made such a line, too.
 const struct config *files_config_open(const char *path, struct config_errors *errors);
+// tokens.c: adds an error for each `auth` whose key set cannot be used.
+void tokens_check(const struct config *config, const char *file, struct config_errors *errors);
+// error_line.c: one line more: `file:line:column: text`.
+void files_error_add(struct config_errors *errors, const char *file, struct config_place place,
+                     const char *text);
 // certificates.c: adds an error for each listener whose certificate or key cannot be used.
 void certificates_check(const struct config *config, const char *file,
                         struct config_errors *errors);

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "core/base/check.h"
-#include "gateway/auth/json_memory.h"
 #include "gateway/process/flight.h"
 #include "gateway/process/process.h"
 #include "gateway/seam/clock.h"
@@ -275,7 +274,6 @@ int process_open(struct process *process) {
 }
 
 int process_launch(struct process *process) {
-    json_memory_init();
     uint64_t descriptors = descriptors_raise();
     cpu_set_t allowed;
     process->worker_count = workers_choose(process->config, &allowed);

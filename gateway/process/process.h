@@ -124,6 +124,9 @@ void site_tls_close(struct site *site);
 // When the first of a listener's certificates ends, in seconds since 1970 UTC; 0: no memory. Of a
 // configuration that files_config_open has accepted.
 int64_t certificates_expiry_s(const struct config_tls *tls);
+// tokens.c: the keys of a site's `auth`. False: no memory.
+bool site_keys_open(struct site *site);
+void site_keys_close(struct site *site);
 // Tells the admin when they end.
 void site_tls_tell(struct process *process, const struct site *site);
 // reload.c

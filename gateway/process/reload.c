@@ -23,7 +23,8 @@ struct site *site_open(struct process *process, const struct config *config, uin
     site->routes = route_table_open(config);
     site->route_open = calloc(config->route_count + 1, sizeof site->route_open[0]);
     bool has_tls = site_tls_open(process, site, former);
-    if (site->routes == NULL || site->route_open == NULL || !has_tls) {
+    bool has_keys = site_keys_open(site);
+    if (site->routes == NULL || site->route_open == NULL || !has_tls || !has_keys) {
         site_close(&site);
         return NULL;
     }
@@ -38,6 +39,7 @@ void site_close(struct site **site) {
         route_table_close(&(*site)->routes);
     }
     site_tls_close(*site);
+    site_keys_close(*site);
     free((void *)(*site)->route_open);
     free(*site);
     *site = NULL;

@@ -4,29 +4,52 @@
 #include "gateway/config/path_byte.h"
 #include "gateway/route/route.h"
 
-uint32_t route_value_encode(struct span raw, struct span_mut target) {
+// Adds a byte to what was written. False: no room.
+static bool byte_encode(uint8_t byte, struct span_mut *rest) {
     static const char upper[] = "0123456789ABCDEF";
+    bool is_plain = channel_byte_is_plain(byte);
+    uint32_t size = is_plain ? 1 : 3;
+    if (size > rest->length) {
+        return false;
+    }
+    if (is_plain) {
+        rest->data[0] = byte;
+    } else {
+        rest->data[0] = '%';
+        rest->data[1] = (uint8_t)upper[byte >> 4];
+        rest->data[2] = (uint8_t)upper[byte & 15];
+    }
+    rest->data += size;
+    rest->length -= size;
+    return true;
+}
+
+static struct span_mut placeholder_room(struct span_mut target) {
     uint32_t room = target.length < PLACEHOLDER_BYTES_MAX ? target.length : PLACEHOLDER_BYTES_MAX;
-    uint32_t length = 0;
+    return (struct span_mut){.data = target.data, .length = room};
+}
+
+uint32_t route_value_encode(struct span raw, struct span_mut target) {
+    struct span_mut rest = placeholder_room(target);
     for (uint32_t at = 0; at < raw.length;) {
         bool is_escape = raw.data[at] == '%';
         int value = is_escape ? path_escape_value(raw, at) : raw.data[at];
-        bool is_plain = value >= 0 && channel_byte_is_plain((uint8_t)value);
-        uint32_t size = is_plain ? 1 : 3;
-        if (value < 0 || size > room - length) {
+        if (value < 0 || !byte_encode((uint8_t)value, &rest)) {
             return 0;
         }
-        if (is_plain) {
-            target.data[length] = (uint8_t)value;
-        } else {
-            target.data[length] = '%';
-            target.data[length + 1] = (uint8_t)upper[value >> 4];
-            target.data[length + 2] = (uint8_t)upper[value & 15];
-        }
-        length += size;
         at += is_escape ? 3 : 1;
     }
-    return length;
+    return (uint32_t)(rest.data - target.data);
+}
+
+uint32_t route_claim_encode(struct span raw, struct span_mut target) {
+    struct span_mut rest = placeholder_room(target);
+    for (uint32_t at = 0; at < raw.length; at++) {
+        if (!byte_encode(raw.data[at], &rest)) {
+            return 0;
+        }
+    }
+    return (uint32_t)(rest.data - target.data);
 }
 
 uint32_t route_template_expand(const struct config_template *template,
@@ -48,7 +71,10 @@ uint32_t route_template_expand(const struct config_template *template,
                        ? route_value_encode(match->captures[part->capture], rest)
                        : 0;
             break;
-        case CONFIG_PART_CLAIM: // nobody has claims without `auth`
+        case CONFIG_PART_CLAIM:
+            used = match->claims != NULL && part->claim < match->claims->count
+                       ? route_claim_encode(match->claims->values[part->claim], rest)
+                       : 0;
             break;
         }
         if (used == 0) {

@@ -31,9 +31,16 @@ enum route_result {
     ROUTE_CAPTURE_TOO_LONG, // 414: a placeholder's value is over PLACEHOLDER_BYTES_MAX encoded
 };
 
+// What a token says of a client, in the order of the route's `claims`; lent from the token.
+struct route_claims {
+    struct span values[CLAIMS_MAX];
+    uint32_t count;
+};
+
 struct route_match {
-    const struct config_route *route; // ROUTE_FOUND only
-    const char *allow;                // ROUTE_NOT_ALLOWED only: the Allow header's value, constant
+    const struct config_route *route;  // ROUTE_FOUND only
+    const struct route_claims *claims; // set by who checked a token; NULL: nobody did
+    const char *allow;                 // ROUTE_NOT_ALLOWED only: the Allow header's value, constant
     struct span captures[ROUTE_CAPTURES_MAX]; // lent from the request's path, still escaped
     uint32_t index;                           // of `route` in config->routes; ROUTE_FOUND only
     uint8_t capture_count;
@@ -48,16 +55,20 @@ enum route_result route_match(const struct route_table *table, const struct rout
 // whole escapes, no `.` or `..` segment (also escaped), no empty segment but the last, no %2F.
 bool route_path_is_valid(struct span path);
 
-// Writes the channel name that `template` makes of the captures; the final `*` of an `allow`
-// pattern is kept. A value is percent-decoded, then every byte outside `A-Z a-z 0-9 _ - @ ~` is
+// Writes the channel name that `template` makes of the captures and claims; the final `*` of an
+// `allow` pattern is kept. A capture is percent-decoded, a claim is not, since it was never encoded
+// (two subjects `a%2Eb` and `a.b` are two); then every byte outside `A-Z a-z 0-9 _ - @ ~` is
 // encoded. `name` should have room for CHANNEL_NAME_BYTES_MAX bytes. Returns the length, or 0 when
 // it is over that or the room, a value is empty or over PLACEHOLDER_BYTES_MAX, or there is no such
-// capture.
+// capture or claim.
 uint32_t route_template_expand(const struct config_template *template,
                                const struct route_match *match, struct span_mut name);
 
-// One value as above. Returns the length, or 0 when `raw` is empty or malformed or the result is
-// longer than PLACEHOLDER_BYTES_MAX or `target`.
+// One claim's value as above.
+uint32_t route_claim_encode(struct span raw, struct span_mut target);
+
+// One capture's value as above. Returns the length, or 0 when `raw` is empty or malformed or the
+// result is longer than PLACEHOLDER_BYTES_MAX or `target`.
 uint32_t route_value_encode(struct span raw, struct span_mut target);
 
 // The parameter `name` of a query (the bytes behind `?`; may be empty): *value lends its raw bytes,

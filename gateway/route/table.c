@@ -249,6 +249,7 @@ static enum route_result table_search(const struct route_table *table,
 enum route_result route_match(const struct route_table *table, const struct route_request *request,
                               struct route_match *match) {
     match->route = NULL;
+    match->claims = NULL;
     match->allow = NULL;
     match->index = 0;
     match->capture_count = 0;

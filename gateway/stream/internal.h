@@ -1,5 +1,6 @@
 // What the files of this room share. Not for others.
 #pragma once
+#include "gateway/auth/bearer.h"
 #include "gateway/stream/stream.h"
 
 enum { NAME_ROOM = CHANNEL_NAME_BYTES_MAX };
@@ -26,6 +27,13 @@ void stream_on_proxy(struct stream *stream, uint32_t index, const struct route_m
 // Whether the route found (if any) takes also a method that we do not know.
 bool stream_takes_method(const struct http_request *request, const struct route_match *match);
 void stream_on_page(struct stream *stream, uint32_t index);
+// The Origin as a browser sent it; empty when there is none. False: refused here.
+bool stream_origin_passes(struct stream *stream, uint32_t index, const struct config_route *route,
+                          struct span *allowed);
+// The token of a request to a route with `auth`. False: refused and logged here. bearer_close must
+// be called in any case.
+bool stream_bearer_passes(struct stream *stream, uint32_t index, const struct config_route *route,
+                          struct span origin, struct bearer *bearer);
 void stream_on_request(struct stream *stream, uint32_t index, const struct conn_event *event);
 void stream_on_body(struct stream *stream, uint32_t index, const struct conn_event *event);
 void stream_on_message(struct stream *stream, uint32_t index, const struct conn_event *event);

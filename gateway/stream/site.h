@@ -8,12 +8,14 @@
 #include <stdint.h>
 
 struct tls_context;
+struct jwt_keys;
 
 struct site {
     const struct config *config;
     struct route_table *routes;
     struct tls_context *tls[LISTENERS_MAX]; // by listener, in the order they were opened; NULL:
                                             // plain
+    struct jwt_keys *keys[AUTHS_MAX];       // of config->auths
     uint32_t number;                        // 1 for the first, counting reloads
     _Atomic uint32_t *route_open;           // connections per route, all workers (admission)
     _Atomic uint32_t

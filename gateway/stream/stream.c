@@ -23,6 +23,7 @@ static struct conn_settings settings_make(const struct config_route *route) {
                    .head = {.expects_mask = true}},
         .bounds = {.queue_bytes_max = (uint32_t)route->backpressure.queue_bytes,
                    .policy = (enum outbox_policy)route->backpressure.policy},
+        .has_expiry = route->auth != NULL,
         .refuses_text = route->messages == CONFIG_MESSAGES_BINARY,
         .refuses_binary = route->messages == CONFIG_MESSAGES_TEXT,
         .deflate_level = (uint8_t)route->compression.level,

@@ -3,7 +3,6 @@
 #include "core/base/utf8.h"
 #include "core/hub/payload.h"
 #include "core/ws/frame.h"
-#include "gateway/route/origin.h"
 #include "gateway/route/subprotocol.h"
 #include "gateway/stream/internal.h"
 
@@ -261,10 +260,6 @@ static void on_upgrade(struct stream *stream, uint32_t index, const struct route
         stream_refuse(stream, index, FAULT_websocket_protocol, NULL, span_empty());
         return;
     }
-    if (!admission_token_take(stream->admission, &stream->tokens, stream->conns->now_ms)) {
-        stream_refuse(stream, index, FAULT_handshake_rate, NULL, span_empty());
-        return;
-    }
     if (match->route->verb == CONFIG_VERB_CHANNELS) {
         channels_upgrade(stream, index, match, subprotocol);
         return;
@@ -423,28 +418,8 @@ void stream_on_receipt(struct stream *stream, uint32_t index, const struct bus_e
 
 // --- the request
 
-// The Origin as a browser sent it; empty when there is none. False: refused here.
-static bool origin_passes(struct stream *stream, uint32_t index, const struct config_route *route,
-                          struct span *allowed) {
-    const struct http_request *request = &stream->conns->request;
-    const struct http_field *field = http_field_find(request, "origin", NULL);
-    bool is_doubled = http_field_count(request, "origin") > 1;
-    enum origin_verdict verdict =
-        origin_check(route, field == NULL ? span_empty() : field->value, field != NULL);
-    if (verdict == ORIGIN_REFUSED || is_doubled) {
-        stream_refuse(stream, index, FAULT_origin_refused, NULL, span_empty());
-        return false;
-    }
-    *allowed = verdict == ORIGIN_ALLOWED && field != NULL ? field->value : span_empty();
-    return true;
-}
-
-static void on_route(struct stream *stream, uint32_t index, const struct route_match *match,
-                     uint8_t kind) {
-    struct span origin;
-    if (!origin_passes(stream, index, match->route, &origin)) {
-        return;
-    }
+static void on_kind(struct stream *stream, uint32_t index, const struct route_match *match,
+                    uint8_t kind, struct span origin) {
     if (match->route->verb == CONFIG_VERB_PROXY) {
         stream_on_proxy(stream, index, match);
     } else if (kind == CONFIG_KIND_UPGRADE) {
@@ -459,6 +434,32 @@ static void on_route(struct stream *stream, uint32_t index, const struct route_m
              // not the client's
         stream_refuse(stream, index, FAULT_upgrade_required, NULL, origin);
     }
+}
+
+static void on_route(struct stream *stream, uint32_t index, struct route_match *match,
+                     uint8_t kind) {
+    struct span origin;
+    if (!stream_origin_passes(stream, index, match->route, &origin)) {
+        return;
+    }
+    bool is_handshake = kind == CONFIG_KIND_UPGRADE;
+    if (is_handshake && // before anything that costs: a signature takes 0.1 ms
+        !admission_token_take(stream->admission, &stream->tokens, stream->conns->now_ms)) {
+        stream_refuse(stream, index, FAULT_handshake_rate, NULL, span_empty());
+        return;
+    }
+    // A preflight comes without what it asks for; a service's is none of ours.
+    bool is_preflight = kind == CONFIG_KIND_OPTIONS && match->route->verb != CONFIG_VERB_PROXY;
+    if (match->route->auth == NULL || is_preflight) {
+        on_kind(stream, index, match, kind, origin);
+        return;
+    }
+    struct bearer bearer;
+    if (stream_bearer_passes(stream, index, match->route, origin, &bearer)) {
+        match->claims = &bearer.claims;
+        on_kind(stream, index, match, kind, origin);
+    }
+    bearer_close(&bearer);
 }
 
 void stream_on_request(struct stream *stream, uint32_t index, const struct conn_event *event) {

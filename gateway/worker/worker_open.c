@@ -38,7 +38,7 @@ struct layout {
         message_book;
     struct memory home_space, home_book, hub_buckets, home_buckets;
     struct memory arena_space, arena_book;
-    struct memory deflate, takeover, streams;
+    struct memory deflate, takeover, streams, expiries;
     uint32_t subscription_max;
     uint64_t arena_bytes;
 };
@@ -137,6 +137,7 @@ static void layout_make(struct layout *layout, struct worker_reserve *reserve,
     layout->deflate = part(reserve, ws_deflate_scratch_bytes(MESSAGE_BYTES_MAX));
     layout->takeover = part(reserve, TAKEOVER_BYTES_MAX);
     layout->streams = part(reserve, ((uint64_t)connection_max + 1) * sizeof(uint32_t));
+    layout->expiries = part(reserve, ((uint64_t)connection_max + 1) * sizeof(uint32_t));
 }
 
 // Transparent huge pages would make one touched page two megabytes: density goes before speed here.
@@ -177,6 +178,7 @@ static void conns_open(struct worker *worker, const struct layout *layout,
                             .round_trip = &worker->round_trip_ns,
                             .jitter_seed = options->random[4]};
     conns_init(conns, &layout->conns, options->now_us);
+    conns->expiries = (uint32_t *)(void *)layout->expiries.data;
     worker->clients.links = (link_id *)(void *)layout->links.data;
     worker->clients.addresses = (struct address *)(void *)layout->addresses.data;
     worker->clients.bits = layout->bits.data;
@@ -404,6 +406,9 @@ int worker_open(struct worker *worker, const struct worker_options *options, con
                                                             .trace = &worker->trace});
     worker->clients.log = options->log;
     secures_open(worker, &layout, options);
+    if (worker->clients.secures == NULL) { // the library checks tokens' signatures at most
+        tls_memory_set(&worker->arena);
+    }
     *what = "settings";
     error = proxy_open(worker, &layout, options);
     if (error == 0) {

@@ -31,7 +31,8 @@ struct conn_test {
     struct histogram round_trip;
     struct conn_settings settings[CONN_TEST_SETTINGS]; // 1 is what conn_test_upgrade takes
     uint32_t index;                                    // the connection that the helpers mean
-    uint32_t opened, kept_refusals;                    // for what the counters must come to
+    uint32_t expiries[CONN_TEST_CONNS + 1];
+    uint32_t opened, kept_refusals; // for what the counters must come to
     struct conn_test_copy *copies;
     uint32_t sent_bytes;
     uint8_t *sent; // reserved: as a part of this struct, ASan would paint all of it at each open
@@ -95,6 +96,7 @@ static inline void conn_test_init(struct conn_test *test, uint64_t now_us) {
     conns->trace = &test->trace;
     conns->round_trip = &test->round_trip;
     conns->settings = test->settings;
+    conns->expiries = test->expiries;
     conns->head_bytes_max = 8192;
     conns->handshake_ms = 10000;
     conns->jitter_seed = 7;

@@ -160,6 +160,62 @@ Test(deadlines, age_comes_within_its_last_eighth_and_is_spread) {
     }
 }
 
+// One that expires at that time of its own clock.
+static struct owner *expiring_at(int start, uint64_t after_ms) {
+    struct owner *owner = owner_at(start);
+    struct conn_test *test = owner->test;
+    test->settings[1].has_expiry = true;
+    bool is_never = after_ms == UINT64_MAX;
+    conn_expire(&test->conns, test->index, is_never ? UINT64_MAX : test->conns.now_ms + after_ms);
+    owner_receive_text(owner, "GET /ws HTTP/1.1\r\n" HANDSHAKE_FIELDS);
+    owner->test->sent_bytes = 0;
+    return owner;
+}
+
+Test(deadlines, an_expired_connection_ends_with_1008_within_a_second_after) {
+    FOR_ALL_STARTS(start) {
+        struct owner *owner = expiring_at(start, 3000);
+        conn_test_wait(owner->test, 3000 - TICK);
+        expect_state(owner->test, CONN_OPEN);
+        conn_test_wait(owner->test, 1000 + 2 * TICK + 1);
+        expect_state(owner->test, CONN_CLOSING);
+        expect_fault(owner->test, FAULT_token_expired);
+        conn_test_send(owner->test);
+        cr_assert_eq(memcmp(owner->test->sent + 2, "\x03\xf0", 2), 0); // 1008
+        owner_close(owner);
+    }
+}
+
+Test(deadlines, an_expiry_farther_than_the_wheel_reaches_is_kept) {
+    FOR_ALL_STARTS(start) {
+        const uint64_t day_ms = 24 * 3600 * 1000;
+        struct owner *owner = expiring_at(start, 45 * day_ms);
+        for (int day = 0; day < 44; day++) {
+            conn_test_wait(owner->test, day_ms);
+            expect_state(owner->test, CONN_OPEN);
+        }
+        conn_test_wait(owner->test, day_ms + 1000 + 2 * TICK);
+        expect_state(owner->test, CONN_CLOSING);
+        owner_close(owner);
+        owner = expiring_at(start, UINT64_MAX);
+        for (int day = 0; day < 100; day++) {
+            conn_test_wait(owner->test, day_ms);
+            expect_state(owner->test, CONN_OPEN);
+        }
+        owner_close(owner);
+    }
+}
+
+Test(deadlines, one_that_has_expired_while_its_verdict_was_awaited_ends_at_once) {
+    FOR_ALL_STARTS(start) {
+        struct owner *owner = expiring_at(start, 0);
+        conn_test_wait(owner->test, 1000 + 2 * TICK + 1);
+        expect_state(owner->test, CONN_CLOSING);
+        expect_fault(owner->test, FAULT_token_expired);
+        owner_close(owner);
+    }
+}
+
 Test(deadlines, a_drain_is_spread_over_its_time) {
     FOR_ALL_STARTS(start) {
         struct owner *owner = open_at(start, (struct conn_settings){.ping_ms = 0});

@@ -1,7 +1,7 @@
 // For the tests of tokens: an arena for their documents, and tokens made here, by HMAC with a
 // secret of 32 times 'k' or by whatever signature they are given.
 #pragma once
-#include "core/crypto/hash.h"
+#include "core/crypto/sha256.h"
 #include "gateway/auth/jwt.h"
 #include "tests/harness/base64url.h"
 #include "tests/unit/core/conn/conn_test.h"
@@ -36,10 +36,9 @@ static inline struct span token_make(const char *header, const char *claims, cha
     uint32_t length = base64url_write(span_text(header), token, room);
     token[length++] = '.';
     length += base64url_write(span_text(claims), token + length, room - length);
-    uint8_t digest[HASH_ANY_BYTES_MAX];
-    hmac_digest(HASH_SHA256, span_text("kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"),
-                span_make(token, length), digest);
+    uint8_t digest[SHA256_BYTES];
+    sha256_hmac(span_text("kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"), span_make(token, length), digest);
     token[length++] = '.';
-    length += base64url_write(span_make(digest, 32), token + length, room - length);
+    length += base64url_write(span_make(digest, sizeof digest), token + length, room - length);
     return span_make(token, length);
 }

@@ -26,6 +26,15 @@ static inline int world_load(void *context, const char *path, struct span *bytes
         *bytes = span_text(path[0] == 'f' ? "a chain" : "a key"); // not judged by this room
         return 0;
     }
+    static const uint8_t keys[JWKS_BYTES_MAX + 1];
+    if (strcmp(path, "keys.json") == 0) { // not judged by this room
+        *bytes = span_make(keys, JWKS_BYTES_MAX);
+        return 0;
+    }
+    if (strcmp(path, "large.json") == 0) {
+        *bytes = span_make(keys, JWKS_BYTES_MAX + 1);
+        return 0;
+    }
     if (strcmp(path, "empty.token") == 0) {
         *bytes = span_text(" \n");
         return 0;

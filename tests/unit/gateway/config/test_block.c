@@ -49,9 +49,7 @@ static const char block[] =
 Test(config_block, is_refused_for_its_missing_parts_alone) {
     world_refuses_span(span_text(block),
                        "f.yaml:5:5: `proxy_protocol` is not built yet in this version; remove it\n"
-                       "f.yaml:14:1: `auth` is not built yet in this version; remove it\n"
-                       "f.yaml:24:92: `auth` is not built yet in this version; remove it\n"
-                       "f.yaml:25:92: `auth` is not built yet in this version; remove it\n"
+                       "f.yaml:16:14: `forward` is not built yet in this version; remove it\n"
                        "f.yaml:26:28: `events` is not built yet in this version; remove it\n"
                        "f.yaml:27:28: `tunnel` is not built yet in this version; remove it\n"
                        "f.yaml:28:35: `proxy` of upgrades is not built yet in this version; write "

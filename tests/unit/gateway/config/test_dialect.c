@@ -91,7 +91,7 @@ Test(config_dialect, further_documents) {
               "---\n",
          "f.yaml:3:1: unknown key `zzz` at the top level; remove it, or write one of listeners, "
          "admin, workers, limits, keepalive, backpressure, compression, drain, log, "
-         "engine, trusted, upstreams, routes\n"
+         "engine, trusted, upstreams, auth, routes\n"
          "f.yaml:4:1: a further document begins here; keep one document in the file\n"},
     };
     world_refuses(rows, COUNT_OF(rows));
@@ -240,7 +240,7 @@ Test(config_dialect, environment) {
         {BASE "${DRAIN}: 1s\n",
          "f.yaml:3:1: unknown key `${DRAIN}` at the top level; remove it, "
          "or write one of listeners, admin, workers, limits, keepalive, "
-         "backpressure, compression, drain, log, engine, trusted, upstreams, routes\n"},
+         "backpressure, compression, drain, log, engine, trusted, upstreams, auth, routes\n"},
     };
     world_refuses(rows, COUNT_OF(rows));
 }

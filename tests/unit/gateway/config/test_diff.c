@@ -56,6 +56,31 @@ Test(config_diff, each_part_alone) {
     }
 }
 
+#define USERS(map) "auth: {u: {jwt: {jwks_file: keys.json, " map "}}}\n"
+Test(config_diff, who_may_come_in) {
+    static const char former[] = BASE USERS("algorithms: [HS256]");
+    static const char *const texts[] = {
+        BASE,
+        BASE "auth: {v: {jwt: {jwks_file: keys.json, algorithms: [HS256]}}}\n",
+        BASE "auth: {u: {jwt: {jwks_file: key.pem, algorithms: [HS256]}}}\n",
+        BASE USERS("algorithms: [HS256], audience: a"),
+        BASE USERS("algorithms: [HS256], issuer: a"),
+        BASE USERS("algorithms: [HS256], leeway: 1s"),
+        BASE USERS("algorithms: [HS256], from: [\"cookie:a\"]"),
+        BASE USERS("algorithms: [HS256], from: [subprotocol]"),
+        BASE USERS("algorithms: [HS256], from: [header, \"query:a\"]"),
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct config_changes changes = changes_between(former, texts[i]);
+        expect(changes.count == 1 && changes.items[0].part == CONFIG_CHANGE_AUTH, "%s", texts[i]);
+    }
+    cr_assert_eq(changes_between(former, former).count, 0);
+    static const char guarded[] =
+        LISTENER USERS("algorithms: [HS256]") "routes: [{path: /e, echo: {}, auth: u}]\n";
+    struct config_changes changes = changes_between(former, guarded);
+    cr_assert(changes.count == 1 && changes.items[0].part == CONFIG_CHANGE_ROUTES);
+}
+
 Test(config_diff, nothing_changed) {
     cr_assert(changes_between(BASE, BASE).count == 0);
     // Other words for the same values, comments and places are no change.

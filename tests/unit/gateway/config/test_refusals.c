@@ -22,7 +22,7 @@ Test(config_refusals, unknown_keys) {
         {BASE "zzz: 1\n",
          "f.yaml:3:1: unknown key `zzz` at the top level; remove it, or write one of listeners, "
          "admin, workers, limits, keepalive, backpressure, compression, drain, log, "
-         "engine, trusted, upstreams, routes\n"},
+         "engine, trusted, upstreams, auth, routes\n"},
         {BASE "message: 1MiB\n",
          "f.yaml:3:1: `message` stands in the wrong map; write it into `limits: {...}`\n"},
         {BASE "upstream: 1\n",
@@ -40,12 +40,12 @@ Test(config_refusals, unknown_keys) {
         {BASE "thisnameislongerthaneverynameofours: 1\n",
          "f.yaml:3:1: unknown key `thisnameislongerthaneverynameofours` at the top level; remove "
          "it, or write one of listeners, admin, workers, limits, keepalive, backpressure, "
-         "compression, drain, log, engine, trusted, upstreams, routes\n"},
+         "compression, drain, log, engine, trusted, upstreams, auth, routes\n"},
         {BASE "\"a\\0\\e\\x80\": 1\n",
          "f.yaml:3:1: unknown key `a\\x00\\x1b\\xc2\\x80` at the top level; remove it, or write "
          "one of listeners, admin, workers, limits, keepalive, backpressure, compression, drain, "
          "log, engine, "
-         "trusted, upstreams, routes\n"},
+         "trusted, upstreams, auth, routes\n"},
     };
     world_refuses(rows, COUNT_OF(rows));
 }
@@ -422,9 +422,9 @@ Test(config_refusals, compression) {
 
 Test(config_refusals, parts_that_are_not_built) {
     static const struct refusal rows[] = {
-        {BASE "auth: {}\n"
+        {BASE "auth: {a: {forward: {}}}\n"
               "backplane: {}\n",
-         "f.yaml:3:1: `auth` is not built yet in this version; remove it\n"
+         "f.yaml:3:12: `forward` is not built yet in this version; remove it\n"
          "f.yaml:4:1: `backplane` is not built yet in this version; remove it\n"},
         {"listeners: [{address: 1.2.3.4:5, proxy_protocol: {}}]\n" ROUTE,
          "f.yaml:1:34: `proxy_protocol` is not built yet in this version; remove it\n"},

@@ -156,14 +156,13 @@ Test(config_route_refusals, parts_that_are_not_built) {
         {LISTENER "routes:\n"
                   "  - {path: /a, proxy: {upstream: web}}\n"
                   "  - {path: /b, events: {}}\n"
-                  "  - {path: /c, tunnel: {}, auth: users}\n"
+                  "  - {path: /c, tunnel: {}}\n"
                   "  - {path: /e, proxy: {}, upgrade: false}\n",
          "f.yaml:3:23: `proxy` of upgrades is not built yet in this version; write upgrade: false "
          "beside it\n"
          "f.yaml:3:34: there is no upstream `web`; add it to `upstreams`\n"
          "f.yaml:4:16: `events` is not built yet in this version; remove it\n"
          "f.yaml:5:16: `tunnel` is not built yet in this version; remove it\n"
-         "f.yaml:5:28: `auth` is not built yet in this version; remove it\n"
          "f.yaml:6:23: `proxy.upstream` is missing; add it\n"},
     };
     world_refuses(rows, COUNT_OF(rows));

@@ -162,3 +162,52 @@ Test(channel_name, a_capture_that_is_not_there) {
     cr_assert(route_template_expand(&template, &match, target) == 0);
     cr_assert(route_template_expand(&claims, &match, target) == 0);
 }
+
+// A claim was never encoded: two subjects of which one looks like the other's encoding stay two.
+Test(channel_name, claims) {
+    static const struct {
+        const char *value, *name;
+    } rows[] = {
+        {"ada", "u.ada.x"},
+        {"A-Z_a-z@~", "u.A-Z_a-z@~.x"},
+        {"a.b", "u.a%2Eb.x"},
+        {"a%2Eb", "u.a%252Eb.x"},
+        {"*", "u.%2A.x"},
+        {">", "u.%3E.x"},
+        {"\xc3\xa9", "u.%C3%A9.x"},
+        {"100%", "u.100%25.x"},
+        {"", ""},
+    };
+    const struct config_part parts[] = {{.kind = CONFIG_PART_LITERAL, .text = span_text("u.")},
+                                        {.kind = CONFIG_PART_CLAIM, .claim = 1},
+                                        {.kind = CONFIG_PART_LITERAL, .text = span_text(".x")}};
+    const struct config_template template = {.parts = parts, .part_count = 3};
+    uint8_t name[CHANNEL_NAME_BYTES_MAX];
+    struct span_mut target = {.data = name, .length = sizeof(name)};
+    struct route_claims claims = {.values = {span_text("other")}, .count = 2};
+    const struct route_match match = {.claims = &claims};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        claims.values[1] = span_text(rows[i].value);
+        uint32_t length = route_template_expand(&template, &match, target);
+        expect(span_is(span_make(name, length), rows[i].name), "%s: %.*s", rows[i].value,
+               (int)length, (const char *)name);
+    }
+    claims.count = 1; // it is not there
+    cr_assert_eq(route_template_expand(&template, &match, target), 0);
+}
+
+Test(channel_name, claims_around_their_bound) {
+    char value[PLACEHOLDER_BYTES_MAX + 2];
+    uint8_t name[2 * PLACEHOLDER_BYTES_MAX];
+    struct span_mut target = {.data = name, .length = sizeof(name)};
+    memset(value, 'v', sizeof(value));
+    for (uint32_t length = PLACEHOLDER_BYTES_MAX - 1; length <= PLACEHOLDER_BYTES_MAX + 1;
+         length++) {
+        uint32_t written = route_claim_encode(span_make(value, length), target);
+        cr_assert_eq(written, length <= PLACEHOLDER_BYTES_MAX ? length : 0);
+    }
+    value[0] = '.'; // three bytes
+    cr_assert_eq(route_claim_encode(span_make(value, PLACEHOLDER_BYTES_MAX - 2), target),
+                 PLACEHOLDER_BYTES_MAX);
+    cr_assert_eq(route_claim_encode(span_make(value, PLACEHOLDER_BYTES_MAX - 1), target), 0);
+}

@@ -1,0 +1,139 @@
+// `auth`: what is read, and every way it can be wrong with the exact line.
+#include "core/crypto/signature.h"
+#include "tests/unit/gateway/config/harness.h"
+
+#define COUNT_OF(rows) (sizeof(rows) / sizeof((rows)[0]))
+#define JWT(map) "auth: {u: {jwt: {" map "}}}\n"
+#define KEYS "jwks_file: keys.json"
+
+Test(config_auths, defaults) {
+    const struct config *config =
+        world_open(LISTENER JWT("algorithms: [HS256], " KEYS) "routes: [{path: /e, echo: {}, auth: "
+                                                              "u}, {path: /f, echo: {}}]\n");
+    cr_assert_eq(config->auth_count, 1);
+    const struct config_auth *auth = &config->auths[0];
+    cr_assert(span_is(auth->name, "u"));
+    cr_assert_eq(auth->jwks.length, JWKS_BYTES_MAX);
+    cr_assert_eq(auth->algorithms, 1u << SIGNATURE_HS256);
+    cr_assert_eq(auth->leeway_s, 30);
+    cr_assert(auth->audience.length == 0 && auth->issuer.length == 0);
+    cr_assert_eq(auth->source_count, 1);
+    cr_assert_eq(auth->sources[0].place, CONFIG_TOKEN_HEADER);
+    cr_assert_eq(config->routes[0].auth, auth);
+    cr_assert_null(config->routes[1].auth);
+    config_close(&config);
+}
+
+Test(config_auths, everything_that_can_be_said) {
+    const struct config *config = world_open(
+        LISTENER JWT("algorithms: [HS256, ES256, EdDSA], " KEYS ", audience: web, issuer: "
+                     "'https://id.test/', leeway: 60s, from: [header, 'cookie:__Host-t', "
+                     "'query:access_token', subprotocol]") ROUTE);
+    const struct config_auth *auth = &config->auths[0];
+    cr_assert_eq(auth->algorithms,
+                 1u << SIGNATURE_HS256 | 1u << SIGNATURE_ES256 | 1u << SIGNATURE_EDDSA);
+    cr_assert(span_is(auth->audience, "web") && span_is(auth->issuer, "https://id.test/"));
+    cr_assert_eq(auth->leeway_s, 60);
+    cr_assert_eq(auth->source_count, 4);
+    cr_assert(auth->sources[1].place == CONFIG_TOKEN_COOKIE &&
+              span_is(auth->sources[1].name, "__Host-t"));
+    cr_assert(auth->sources[2].place == CONFIG_TOKEN_QUERY &&
+              span_is(auth->sources[2].name, "access_token"));
+    cr_assert_eq(auth->sources[3].place, CONFIG_TOKEN_SUBPROTOCOL);
+    config_close(&config);
+}
+
+Test(config_auths, refusals) {
+    static const struct refusal rows[] = {
+        {BASE "auth: []\n",
+         "f.yaml:3:7: `auth` is a list, not a map; write a map such as {key: value}\n"},
+        {BASE "auth: {u: {}}\n",
+         "f.yaml:3:8: `u` lets nobody in; add jwt: {algorithms: [ES256], jwks_file: keys.json}\n"},
+        {BASE JWT("algoritms: [HS256]"),
+         "f.yaml:3:17: `jwt.algorithms` is missing; add it\n"
+         "f.yaml:3:17: `jwt.jwks_file` is missing; add it\n"
+         "f.yaml:3:18: unknown key `algoritms` in `jwt`; did you mean `algorithms`?\n"},
+        {BASE JWT("algorithms: [], jwks_file: none.json, from: []"),
+         "f.yaml:3:30: `jwt.algorithms` is empty; write those that your issuer uses, such as "
+         "[ES256]\n"
+         "f.yaml:3:45: `jwt.jwks_file` `none.json` cannot be read: No such file or directory; "
+         "create it, or correct the path\n"
+         "f.yaml:3:62: `jwt.from` is empty; write [header], or leave it out\n"},
+        {BASE JWT("algorithms: [none, hs256], jwks_file: large.json, audience: '', leeway: 61s"),
+         "f.yaml:3:31: `jwt.algorithms[]` is `none`, which is none that can be checked; write "
+         "HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384 or EdDSA\n"
+         "f.yaml:3:37: `jwt.algorithms[]` is `hs256`, which is none that can be checked; write "
+         "HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384 or EdDSA\n"
+         "f.yaml:3:56: `jwt.jwks_file` `large.json` has 65537 bytes, more than 65536; leave out "
+         "what is not for signatures\n"
+         "f.yaml:3:78: `jwt.audience` has 0 bytes; write 1 to 256, or leave it out\n"
+         "f.yaml:3:90: `jwt.leeway` is `61s`, which is too large; write 0ms to 1m\n"},
+        {BASE JWT("algorithms: [HS256], " KEYS ", from: [Header, 'cookie:', 'cookie:a b', "
+                  "'query:a=b', 'header:a']"),
+         "f.yaml:3:68: `jwt.from[]` is `Header`, which is no place of a token; write header, "
+         "subprotocol, \"cookie:NAME\" or \"query:NAME\" with a name of 1 to 64 bytes\n"
+         "f.yaml:3:76: `jwt.from[]` is `cookie:`, which is no place of a token; write header, "
+         "subprotocol, \"cookie:NAME\" or \"query:NAME\" with a name of 1 to 64 bytes\n"
+         "f.yaml:3:87: `jwt.from[]` is `cookie:a b`, which is no place of a token; write header, "
+         "subprotocol, \"cookie:NAME\" or \"query:NAME\" with a name of 1 to 64 bytes\n"
+         "f.yaml:3:101: `jwt.from[]` is `query:a=b`, which is no place of a token; write header, "
+         "subprotocol, \"cookie:NAME\" or \"query:NAME\" with a name of 1 to 64 bytes\n"
+         "f.yaml:3:114: `jwt.from[]` is `header:a`, which is no place of a token; write header, "
+         "subprotocol, \"cookie:NAME\" or \"query:NAME\" with a name of 1 to 64 bytes\n"},
+    };
+    world_refuses(rows, COUNT_OF(rows));
+}
+
+#define GUARDED(from, route)                                                                       \
+    LISTENER JWT("algorithms: [HS256], " KEYS ", from: [" from "]") "routes: [{path: /e, " route   \
+                                                                    "}]\n"
+
+Test(config_auths, routes_that_may_not_use_it) {
+    static const struct refusal rows[] = {
+        {GUARDED("header", "echo: {}, auth: v"),
+         "f.yaml:3:37: there is no `v` in `auth`; add it, or correct the name\n"},
+        {GUARDED("header, 'cookie:t'", "echo: {}, auth: u"),
+         "f.yaml:3:37: `u` reads a cookie, and the route has no `origins`, so that every page "
+         "could come in as its visitor; add origins: [\"https://app.example.com\"]\n"},
+        {GUARDED("subprotocol", "echo: {}, auth: u"),
+         "f.yaml:3:37: `u` reads the token of a subprotocol, and the route has no `subprotocols`, "
+         "so that browsers would refuse our answer; add the one that your clients speak\n"},
+    };
+    world_refuses(rows, COUNT_OF(rows));
+    static const char *const fine[] = {
+        GUARDED("'cookie:t'", "echo: {}, auth: u, origins: ['https://a.test']"),
+        GUARDED("'cookie:t'", "page: demo, auth: u"),
+        GUARDED("subprotocol", "echo: {}, auth: u, subprotocols: [chat]"),
+        GUARDED("subprotocol", "page: demo, auth: u"),
+    };
+    for (size_t i = 0; i < COUNT_OF(fine); i++) {
+        const struct config *config = world_open(fine[i]);
+        config_close(&config);
+    }
+}
+
+// n - 1, n and n + 1 different claims; the same one again is none more.
+Test(config_auths, claims_of_a_route_are_bounded) {
+    for (uint32_t count = CLAIMS_MAX - 1; count <= CLAIMS_MAX + 1; count++) {
+        char templates[1024] = "";
+        for (uint32_t i = 0; i < count; i++) {
+            snprintf(templates + strlen(templates), sizeof(templates) - strlen(templates),
+                     "{claim.c%u}", i);
+        }
+        char text[2048];
+        snprintf(text, sizeof(text),
+                 GUARDED("header", "auth: u, channels: {subscribe: ['{claim.c0}'], publish: '%s'}"),
+                 templates);
+        if (count > CLAIMS_MAX) {
+            world_refuses_span(span_text(text),
+                               "f.yaml:3:77: `channels.publish`: `{claim.c16}` is one claim "
+                               "too many; write at most 16 different ones in a route\n");
+            continue;
+        }
+        const struct config *config = world_open(text);
+        cr_assert_eq(config->routes[0].claims.count, count);
+        cr_assert(span_is(config->routes[0].claims.items[1], "c1"));
+        cr_assert_eq(config->routes[0].channels.publish.parts[1].claim, 1);
+        config_close(&config);
+    }
+}
