@@ -1,5 +1,6 @@
 #include "bench/client.h"
 
+#include "bench/nats.h"
 #include "bench/secure.h"
 
 #include <arpa/inet.h>
@@ -57,26 +58,6 @@ int client_init(struct client *client, const struct client_options *options,
     return 0;
 }
 
-static void bytes_free(struct bytes *bytes) {
-    free(bytes->data);
-    memset(bytes, 0, sizeof *bytes);
-}
-
-static bool bytes_add(struct bytes *bytes, const uint8_t *data, size_t count) {
-    if (bytes->count + count > bytes->capacity) {
-        size_t capacity = (bytes->count + count) * 2;
-        uint8_t *grown = realloc(bytes->data, capacity);
-        if (grown == NULL) {
-            return false;
-        }
-        bytes->data = grown;
-        bytes->capacity = capacity;
-    }
-    memcpy(bytes->data + bytes->count, data, count);
-    bytes->count += count;
-    return true;
-}
-
 static void peer_end(struct client *client, struct peer *peer) {
     if (peer->state == PEER_IDLE || peer->state == PEER_CLOSED) {
         return;
@@ -98,6 +79,7 @@ static void peer_end(struct client *client, struct peer *peer) {
     bytes_free(&peer->tail);
     bytes_free(&peer->message);
     bytes_free(&peer->out);
+    bytes_free(&peer->stream);
     peer->state = PEER_CLOSED;
     client->closed_count++;
     if (client->hooks.on_closed != NULL) {
@@ -274,6 +256,17 @@ static void on_close_frame(struct client *client, struct peer *peer, const struc
     peer->state = PEER_CLOSING; // The server closes TCP first (RFC 6455 s7.1.1).
 }
 
+static void deliver(struct client *client, struct peer *peer, const uint8_t *bytes, size_t count) {
+    if (client->options.nats != NULL) {
+        nats_take(client, peer, bytes, count);
+        return;
+    }
+    client->message_count++;
+    if (client->hooks.on_message != NULL) {
+        client->hooks.on_message(client, peer, bytes, count);
+    }
+}
+
 static void on_fragment(struct client *client, struct peer *peer, const struct frame *frame) {
     if (!bytes_add(&peer->message, frame->payload, frame->payload_length)) {
         client_fail(client, "out of memory for a fragmented message");
@@ -284,10 +277,7 @@ static void on_fragment(struct client *client, struct peer *peer, const struct f
     }
     struct bytes message = peer->message;
     memset(&peer->message, 0, sizeof peer->message);
-    client->message_count++;
-    if (client->hooks.on_message != NULL) {
-        client->hooks.on_message(client, peer, message.data, message.count);
-    }
+    deliver(client, peer, message.data, message.count);
     free(message.data);
 }
 
@@ -311,10 +301,7 @@ static void on_frame(struct client *client, struct peer *peer, const struct fram
             on_fragment(client, peer, frame);
             break;
         }
-        client->message_count++;
-        if (client->hooks.on_message != NULL) {
-            client->hooks.on_message(client, peer, frame->payload, frame->payload_length);
-        }
+        deliver(client, peer, frame->payload, frame->payload_length);
     }
 }
 
@@ -346,6 +333,9 @@ static size_t take_answer(struct client *client, struct peer *peer, const uint8_
     peer->state = PEER_OPEN;
     client->opening_count--;
     client->open_count++;
+    if (client->options.nats != NULL) {
+        nats_begin(client, peer);
+    }
     if (client->hooks.on_open != NULL) {
         client->hooks.on_open(client, peer);
     }

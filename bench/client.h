@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bench/bytes.h"
 #include "bench/frame.h"
 #include "bench/handshake.h"
 
@@ -33,17 +34,12 @@ enum peer_state {
     PEER_CLOSED
 };
 
-struct bytes {
-    uint8_t *data;
-    size_t count;
-    size_t capacity;
-};
-
 struct peer {
     uint64_t user;        // the mode's own
     struct bytes tail;    // an unfinished frame; memory only while there is one
     struct bytes message; // the fragments of an unfinished message
     struct bytes out;     // what send() did not take
+    struct bytes stream;  // nats: an unfinished message, across frames
     void *secure;         // TLS, or NULL
     int fd;
     uint32_t index;
@@ -74,6 +70,7 @@ struct client_options {
     const char *host;       // for the Host header
     const char *key;        // Sec-WebSocket-Key, of HANDSHAKE_KEY_LENGTH
     const char *path;       // "{n}" in it becomes peer index modulo path_count
+    const char *nats;       // the server is nats-server: a subject of it; NULL: it is not
     const char *first_path; // of the peers below first_path_count
     uint32_t first_path_count;
     uint32_t path_count;

@@ -130,28 +130,43 @@ uint64_t payload_age(uint64_t sent_ns, uint64_t now_ns) {
 }
 
 int burst_init(struct burst *burst, uint8_t opcode, size_t size, uint32_t count) {
+    return burst_init_around(
+        burst, &(struct burst_plan){
+                   .opcode = opcode, .size = size, .count = count, .before = "", .after = ""});
+}
+
+static void frame_build(uint8_t *frame, const struct burst_plan *plan, size_t data_length) {
+    uint8_t mask[4] = {0x5a, 0xc3, 0x17, 1};
+    if (getrandom(mask, sizeof mask, 0) != (ssize_t)sizeof mask) {
+        mask[0] = 2; // Any mask does: it hides nothing here.
+    }
+    uint8_t *data = frame + frame_header_write(frame, plan->opcode, data_length, mask);
+    size_t before = strlen(plan->before);
+    memcpy(data, plan->before, before);
+    memset(data + before, 0, PAYLOAD_MIN); // identity and time come with each send
+    for (size_t i = PAYLOAD_MIN; i < plan->size; i++) {
+        data[before + i] = (uint8_t)PATTERN[(i - PAYLOAD_MIN) % 64];
+    }
+    memcpy(data + before + plan->size, plan->after, strlen(plan->after));
+    frame_mask(data, data_length, mask);
+}
+
+int burst_init_around(struct burst *burst, const struct burst_plan *plan) {
     memset(burst, 0, sizeof *burst);
-    if (size < PAYLOAD_MIN || size > PAYLOAD_MAX || count == 0) {
+    if (plan->size < PAYLOAD_MIN || plan->size > PAYLOAD_MAX || plan->count == 0) {
         return -EINVAL;
     }
-    burst->header_length = frame_header_length(size) + 4;
-    burst->frame_length = burst->header_length + size;
-    burst->count = count;
-    burst->bytes = malloc(burst->frame_length * count);
+    size_t data_length = strlen(plan->before) + plan->size + strlen(plan->after);
+    burst->header_length = frame_header_length(data_length) + 4;
+    burst->payload_at = burst->header_length + strlen(plan->before);
+    burst->frame_length = burst->header_length + data_length;
+    burst->count = plan->count;
+    burst->bytes = malloc(burst->frame_length * plan->count);
     if (burst->bytes == NULL) {
         return -ENOMEM;
     }
-    for (uint32_t k = 0; k < count; k++) {
-        uint8_t *frame = burst->bytes + k * burst->frame_length;
-        uint8_t mask[4] = {0x5a, 0xc3, 0x17, (uint8_t)(k + 1)};
-        if (getrandom(mask, sizeof mask, 0) != (ssize_t)sizeof mask) {
-            mask[0] = (uint8_t)k; // Any mask does: it hides nothing here.
-        }
-        (void)frame_header_write(frame, opcode, size, mask); // the length is header_length
-        uint8_t *payload = frame + burst->header_length;
-        for (size_t i = PAYLOAD_MIN; i < size; i++) {
-            payload[i] = (uint8_t)(PATTERN[(i - PAYLOAD_MIN) % 64] ^ mask[i & 3]);
-        }
+    for (uint32_t k = 0; k < plan->count; k++) {
+        frame_build(burst->bytes + k * burst->frame_length, plan, data_length);
     }
     return 0;
 }
@@ -163,10 +178,14 @@ void burst_fini(struct burst *burst) {
 
 void burst_write(struct burst *burst, uint32_t at, const struct payload *payload) {
     uint8_t *frame = burst->bytes + at * burst->frame_length;
-    uint8_t *target = frame + burst->header_length;
+    uint8_t *target = frame + burst->payload_at;
+    const uint8_t *mask = frame + burst->header_length - 4;
+    size_t turn = burst->payload_at - burst->header_length; // of the mask, where the payload begins
     uint64_t identity =
         (uint64_t)payload->sender << 36 | (payload->sequence & PAYLOAD_SEQUENCE_MASK);
     digits_write(target, identity);
     digits_write(target + 8, payload->sent_ns & PAYLOAD_TIME_MASK);
-    frame_mask(target, PAYLOAD_MIN, frame + burst->header_length - 4);
+    const uint8_t turned[4] = {mask[turn & 3], mask[(turn + 1) & 3], mask[(turn + 2) & 3],
+                               mask[(turn + 3) & 3]};
+    frame_mask(target, PAYLOAD_MIN, turned);
 }

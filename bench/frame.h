@@ -62,10 +62,21 @@ struct burst {
     uint8_t *bytes;
     size_t frame_length;
     size_t header_length;
+    size_t payload_at; // in a frame: behind the header and what stands before the payload
     uint32_t count;
 };
 
+struct burst_plan {
+    size_t size; // of the payload
+    uint32_t count;
+    uint8_t opcode;
+    const char *before; // in each frame's data, around the payload
+    const char *after;
+};
+
 int burst_init(struct burst *burst, uint8_t opcode, size_t size, uint32_t count);
+// The same with a frame's data being more than the test payload.
+int burst_init_around(struct burst *burst, const struct burst_plan *plan);
 void burst_fini(struct burst *burst);
 void burst_write(struct burst *burst, uint32_t at, const struct payload *payload);
 

@@ -47,6 +47,7 @@ bool member_client(const struct team *team, struct member *member, struct client
     struct client_options wanted = {
         .address = options->address,
         .host = options->host,
+        .nats = options->nats[0] == 0 ? NULL : options->nats,
         .key = team->key,
         .is_secure = options->is_secure,
         .does_resume = options->does_resume,

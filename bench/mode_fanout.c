@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/nats.h"
 #include "bench/team.h"
 
 enum { PUBLISH_TURN_MAX = 64 };
@@ -71,8 +72,12 @@ static bool fanout_init(struct fanout *fanout, const struct team *team, struct m
     fanout->outstanding = calloc(fanout->publishers, sizeof(uint64_t));
     fanout->sent = calloc(fanout->publishers, sizeof(uint64_t));
     uint8_t opcode = options->is_text ? OPCODE_TEXT : OPCODE_BINARY;
+    uint32_t depth = (uint32_t)options->depth;
+    int result = options->nats[0] != 0
+                     ? nats_burst(&fanout->burst, options->nats, options->size, depth)
+                     : burst_init(&fanout->burst, opcode, options->size, depth);
     if (fanout->expected == NULL || fanout->outstanding == NULL || fanout->sent == NULL ||
-        burst_init(&fanout->burst, opcode, options->size, (uint32_t)options->depth) != 0) {
+        result != 0) {
         member_problem(member, "out of memory");
         return false;
     }

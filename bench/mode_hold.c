@@ -109,10 +109,14 @@ static void hold_run(struct team *team, struct member *member) {
     broadcast_fini(&hold.broadcast);
 }
 
+static uint64_t pss_of(const struct options *options) {
+    return options->is_tree ? proc_tree_pss((pid_t)options->pid) : proc_pss((pid_t)options->pid);
+}
+
 static void memory_rows(struct report *report, const struct options *options, uint64_t pss_before,
                         const char *when) {
     char key[48];
-    uint64_t pss = proc_pss((pid_t)options->pid);
+    uint64_t pss = pss_of(options);
     if (options->pid == 0) {
         return;
     }
@@ -224,7 +228,7 @@ void mode_hold(const struct options *options, struct report *report) {
     }
     proc_slabs_read(slabs);
     uint64_t slab_before = proc_meminfo("SReclaimable") + proc_meminfo("SUnreclaim");
-    uint64_t pss_before = options->pid == 0 ? 0 : proc_pss((pid_t)options->pid);
+    uint64_t pss_before = options->pid == 0 ? 0 : pss_of(options);
     team_distance(options, report, "core_distance_before_ns");
     if (team_start(&team, options, &plan, report)) {
         hold_measure(&team, pss_before, slabs, slab_before);

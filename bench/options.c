@@ -118,6 +118,9 @@ static const struct option_row OPTIONS[] = {
      "the CPU of the server's worker: measure its distance to --cpu, and its ksoftirqd"},
     {"bound-only", KIND_FLAG, AT(is_bound_only), MODE_ALL,
      "count only the server's threads that are bound to --server-cpu, and no other"},
+    {"tree", KIND_FLAG, AT(is_tree), MODE_ALL, "the server is --pid and all its descendants"},
+    {"nats", KIND_TEXT, AT(nats), MODE_FANOUT | MODE_HOLD,
+     "the server is nats-server: speak its protocol inside the frames, on this subject"},
     {"sleep", KIND_FLAG, AT(may_sleep), MODE_ALL,
      "let the clients sleep although --cpu is given; hold always sleeps"},
     {"text", KIND_FLAG, AT(is_text), MODE_ALL, "text messages instead of binary ones"},
@@ -314,6 +317,8 @@ static bool options_check(const struct options *options, bool has_url) {
         problem = "--rate, --concurrency and --channels must be at least 1";
     } else if (options->rate != 0 && options->depth != 1) {
         problem = "--depth is for the closed loop: leave it or --rate out";
+    } else if (options->nats[strcspn(options->nats, " \r\n")] != 0 || strlen(options->nats) > 200) {
+        problem = "--nats needs a subject: at most 200 bytes without spaces";
     } else if (options->rate > 100000000) {
         problem = "--rate must be at most 100000000";
     } else if (options->talkers > 100000 || options->rounds == 0) {

@@ -27,6 +27,7 @@ struct options {
     char metric[96];   // name of the counter of dropped messages on it
     char rows[256];    // file for one line per connection, empty: none
     char talk[256];    // path of the talkers
+    char nats[256];    // subject, when the server is nats-server
     enum mode mode;
     double seconds;
     double warmup_seconds;
@@ -53,6 +54,7 @@ struct options {
     int64_t cpu;
     int64_t server_cpu;
     bool is_bound_only;
+    bool is_tree; // the server is pid and its descendants
     bool has_term;
     bool is_text;
     bool is_json;

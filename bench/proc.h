@@ -12,6 +12,9 @@ enum { PROC_SLABS_MAX = 400 };
 // Run time of all threads in ns (/proc/PID/task/*/schedstat). `cpu` >= 0 counts only threads that
 // are bound to exactly that CPU. False: no such process.
 bool proc_cpu_ns(pid_t pid, int cpu, uint64_t *total_ns);
+// The same and the PSS for a process and all its descendants.
+bool proc_tree_cpu_ns(pid_t root, int cpu, uint64_t *total_ns);
+uint64_t proc_tree_pss(pid_t root);
 // Run time of ksoftirqd of a CPU: work the kernel did for the server without charging it. 0: not
 // readable.
 uint64_t proc_softirq_ns(int cpu);

@@ -202,7 +202,10 @@ void team_mark(const struct team *team, struct mark *mark) {
     }
     if (options->pid != 0) {
         int only_cpu = options->is_bound_only ? (int)options->server_cpu : -1;
-        (void)proc_cpu_ns((pid_t)options->pid, only_cpu, &mark->cpu_ns); // else it stays 0
+        bool is_read = options->is_tree
+                           ? proc_tree_cpu_ns((pid_t)options->pid, only_cpu, &mark->cpu_ns)
+                           : proc_cpu_ns((pid_t)options->pid, only_cpu, &mark->cpu_ns);
+        mark->cpu_ns = is_read ? mark->cpu_ns : 0;
     }
     for (uint32_t i = 0; i < team->member_count; i++) {
         uint64_t cpu_ns = 0;
