@@ -26,11 +26,14 @@ class Wire:
 
     def __init__(self, sock):
         self.sock, self.buffer = sock, b""
+        self.heard = None  # a bytearray: every byte is noted
 
     def _fill(self):
         piece = self.sock.recv(1 << 20)
         if not piece:
             raise EOFError
+        if self.heard is not None:
+            self.heard += piece
         self.buffer += piece
 
     def until(self, mark):
@@ -142,3 +145,17 @@ def honest(wire, service):
             wire.send(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n")
         else:
             wire.answer(text)
+
+
+class Recorder(Service):
+    """Answers every request with its line, and keeps every byte that it got, also those of no request."""
+
+    def __init__(self, serve=None, **how):
+        super().__init__(serve or honest, **how)
+
+    def _run(self, wire):
+        wire.heard = bytearray()
+        super()._run(wire)
+
+    def heard(self):
+        return [wire.heard for wire in self.wires if wire.heard is not None]
