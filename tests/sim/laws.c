@@ -33,6 +33,7 @@ void laws_open(struct sim *sim) {
     ledger_init(&laws->ledger, sim);
     laws_conn_open(laws);
     sim_watch(sim, laws_conn_watch, laws);
+    sim_watch(sim, laws_mail_watch, laws);
     sim_watch(sim, laws_reload_watch, laws);
     laws_reload_open(laws);
     for (uint32_t i = 0; i < laws->client_count; i++) {

@@ -390,6 +390,9 @@ static void worker_empty(struct laws *laws, const struct worker *worker) {
         {"lent receives", worker->clients.lent_count},
         {"paused publishers", worker->stream.paused_count},
         {"doomed connections", worker->stream.doomed_count},
+        {"streams of compression", worker->takeover.open_count},
+        {"handshakes", worker->secures.shake_count},
+        {"handshakes that wait for their turn", worker->secures.ready_count},
         {"arena bytes", is_told ? worker->arena.used_bytes - ping_bytes : 0},
     };
     for (uint32_t i = 0; i < sizeof left / sizeof left[0]; i++) {

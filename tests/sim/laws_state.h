@@ -63,6 +63,9 @@ void laws_conn_watch(struct sim *sim, void *context);
 void laws_conn_end(struct laws *laws); // nothing is left
 void laws_conn_close(struct laws *laws);
 
+// laws_mail.c: no thread sleeps on mail, after every event.
+void laws_mail_watch(struct sim *sim, void *context);
+
 // laws_reload.c: what reloads do, after every event.
 void laws_reload_open(struct laws *laws); // their signals
 void laws_reload_watch(struct sim *sim, void *context);

@@ -7,7 +7,8 @@ DOORBELL = "contract_doorbell"
 LINK, ACCEPT = "gateway/link/link.c", "gateway/link/link_accept.c"
 BUS, OUT, CONN = "gateway/bus/bus.c", "core/conn/conn_out.c", "core/conn/conn.c"
 WORKER = "gateway/worker/worker.c"
-SECURE = "gateway/worker/secure.c"
+SECURE, SHAKE = "gateway/worker/secure.c", "gateway/worker/secure_shake.c"
+HTTP = "core/conn/conn_http.c"
 
 MUTATIONS = [
     # --- laws
@@ -72,7 +73,22 @@ MUTATIONS = [
     ("a sealed block is not given back", "TLS", SECURE,
      "        arena_give(clients->conns.arena, secure->sealed_block);\n    }\n    secure->sealed_block = 0;",
      "        (void)clients;\n    }\n    secure->sealed_block = 0;", SIM),
+    ("what came while a handshake waited is not read", "TLS", SHAKE,
+     "        conn_touch(&clients->conns, index); // what came while it waited is read now\n", "        (void)index;\n", SIM),
+    ("a handshake is not counted out", "TLS", SHAKE, "    secures->shake_count--;\n", "", SIM),
+    # --- compression
+    ("a compressed message ends its stream", "deflate", "core/ws/deflate.c",
+     "if (length == 0 || !final_clear(deflate, data, &length)) {", "(void)final_clear;\n    if (length == 0) {", SIM),
+    ("a connection's stream is not given back", "deflate", CONN,
+     "        ws_takeover_close(conns->takeover, conns->streams[index]);\n", "", SIM),
+    ("a stream goes on after what was not sent", "deflate", OUT,
+     "        ws_takeover_reset(conns->takeover, conns->streams[index]);\n", "", SIM),
+    ("a window larger than the client asked for", "deflate", HTTP,
+     "uint8_t bits = terms.server_window_bits < WS_TAKEOVER_BITS_MAX ?", "uint8_t bits = false ?", SIM),
+    # --- threads
     ("a sleeper is not rung", "11", BUS, "            io_doorbell_ring(endpoint->doorbell);", "            (void)endpoint;", SIM),
+    ("a thread falls asleep over its mail", "11", BUS, "        if (mailbox_has_mail(bus_mailbox(bus, source, bus->self))) {",
+     "        if (false) {", SIM),
     ("a doorbell wakes nobody", "11", "gateway/io/doorbell.c", "    uint64_t one = 1;\n    // Fails",
      "    return;\n    uint64_t one = 1;\n    // Fails", DOORBELL + " no_ring_is_lost_with_three_rings"),
     ("any thread may turn", "12", "gateway/io/submit.c", "pthread_self() != io->owner", "false", QUEUE),
