@@ -1,5 +1,12 @@
-// The fake io: what its files share (the ring is sim_io.c and sim_io_run.c), and what the world
-// asks of it beside gateway/io/io.h.
+// The fake io: what its files share, and what the world asks of it beside gateway/io/io.h.
+//
+//   sim_io.c      the ring as io.h has it: preparing, submitting, taking completions, the doorbell
+//   sim_io_run.c  the ring's other side: carrying out, completing, cancelling, closing
+//   sim_socket.c  what a socket does when it is told to poll, receive or send; a file, to write
+//   sim_listen.c  listeners, and who of their backlogs is accepted when
+//   sim_memory.c  whose memory is whose: receive buffers, and what an operation names
+//   sim_look.c    what the laws ask of it
+//   net.h         the network behind the sockets
 #pragma once
 #include "gateway/io/io.h"
 #include "tests/sim/net_gateway.h"
@@ -105,6 +112,14 @@ void buffer_open(struct ring *ring, uint32_t buffer, bool is_open); // not poiso
 int buffer_find(const struct ring *ring);                           // a free one, or -1
 void memory_name(struct op *op); // what it names is the kernel's from now on
 void memory_check(const struct io *io, const struct op *op); // L7: as it was when it was named
+// --- sim_socket.c
+// Whether a connection stands behind the socket: it is noted. Otherwise the operation has ended.
+bool socket_has_connection(struct io *io, struct op *op);
+void socket_poll(struct io *io, struct op *op);
+void socket_receive(struct io *io, struct op *op);
+void socket_send(struct io *io, struct op *op);
+void socket_peer_name(struct io *io, struct op *op);
+void file_write(struct io *io, struct op *op);
 // --- sim_listen.c
 int slot_choose(struct io *io, const struct ring *ring); // a free one, or -1
 // --- sim_io_run.c: what the kernel does

@@ -99,3 +99,23 @@ void memory_check(const struct io *io, const struct op *op) {
                  op->operation, op->handle.slot);
     }
 }
+
+void sim_io_free(struct io *io) {
+    for (uint32_t i = 0; i < io->op_count; i++) {
+        free(io->ops[i]);
+    }
+    for (uint32_t i = 0; i < io->ring_count; i++) {
+        struct ring *ring = io->rings[i];
+        for (uint32_t j = 0; j < ring->pending_count; j++) {
+            free(ring->pending[j].op);
+        }
+        for (uint32_t j = 0; j < ring->buffer_count; j++) {
+            buffer_open(ring, j, true);
+            free(ring->buffers[j]);
+        }
+        free(ring->pending);
+        free(ring);
+    }
+    free((void *)io->ops);
+    free(io);
+}
