@@ -153,10 +153,13 @@ void notify_send(const char *text);
 void notify_reloading(void);
 // How often the watchdog wants a word: thrice in WATCHDOG_USEC, within 100 ms to 2 s.
 uint64_t notify_watchdog_ms(void);
-// A call to every worker with the same argument; answers come with `token`. It reaches each of
-// them, later if there is no memory for it now; a newer one of its kind takes its place then.
+// calls.c. A call to every worker with the same argument; answers come with `token`. It reaches
+// each of them, later if there is no memory for it now; a newer one of its kind takes its place
+// then.
 void process_call_all(struct process *process, uint64_t token, enum call_kind kind,
                       uint64_t argument);
+// Once per turn: calls that found no memory before.
+void process_calls_send(struct process *process);
 
 enum {
     PROCESS_TOKEN_RELOAD = 1,
