@@ -337,7 +337,9 @@ void laws_conn_watch(struct sim *sim, void *context) {
         }
         seen->turns = worker->counters.values[COUNTER_turns];
         uint64_t now_ms = worker->clients.conns.now_ms;
-        bool is_held_up = now_ms > seen->before_ms + seen->wait_ms + HELD_UP_MS;
+        // Later than it meant to wake, or than something came that would have woken it.
+        bool is_held_up =
+            now_ms > seen->before_ms + seen->wait_ms + HELD_UP_MS || sim->was_held_up[i];
         if (is_held_up) {
             seen->excused_ms = now_ms;
             cover_add(sim, COVER_LAWS + COVER_LAW_HELD_UP);

@@ -107,6 +107,7 @@ struct sim {
     struct process *process;
     uint32_t worker_count;
     struct worker *workers[SIM_WORKERS_MAX]; // NULL once it has stopped
+    bool was_held_up[SIM_WORKERS_MAX];       // its newest turn was due before: it got no processor
     struct address listeners[SIM_LISTENERS_MAX];
     uint32_t listener_count;
     bool is_tls; // they have certificates (seam_tls.c)

@@ -29,6 +29,7 @@ enum {
     EDGES_MANY = 256, // connections; then every so many turns
     SEND_US = 20,     // that a turn takes the longer for each send, and each completion
     COMPLETION_US = 2,
+    HELD_UP_US = 20 * 1000, // a turn that comes so much later than wanted
 };
 
 struct thread { // of the gateway; the last one is the control thread
@@ -40,6 +41,7 @@ struct thread { // of the gateway; the last one is the control thread
     uint64_t stalled_us; // no turn before
     uint64_t work_us;    // of all turns, by what they did
     bool is_in_turn, is_over, is_crowded;
+    bool is_held_up; // the planned turn is late: a stall stands before it
 };
 
 struct world {
@@ -53,6 +55,7 @@ static void on_turn(struct sim *sim, void *context, uint64_t ticket);
 static void plan(struct thread *thread, uint64_t delay_us) {
     uint64_t now_us = thread->sim->now_us;
     if (now_us + delay_us < thread->stalled_us) {
+        thread->is_held_up |= thread->stalled_us - now_us - delay_us > HELD_UP_US;
         delay_us = thread->stalled_us - now_us;
     }
     thread->due_us = now_us + delay_us;
@@ -164,6 +167,10 @@ static void on_turn(struct sim *sim, void *context, uint64_t ticket) {
     }
     struct squeeze squeeze;
     squeeze_begin(&squeeze, sim, thread->index);
+    if (thread->index < sim->worker_count) {
+        sim->was_held_up[thread->index] = thread->is_held_up;
+    }
+    thread->is_held_up = false;
     thread->is_in_turn = true;
     int error = turn(thread);
     thread->is_in_turn = false;
