@@ -33,6 +33,7 @@ COUNTER(dropped_mailbox,
         "Messages dropped because the backlog to another worker was over its bound")
 COUNTER(tls_handshakes, "TLS handshakes completed")
 COUNTER(tls_resumptions, "TLS handshakes made short by a session ticket")
+COUNTER(proxy_headers, "PROXY headers read")
 COUNTER(completions, "Completions reaped")
 COUNTER(completions_stale, "Completions of an older generation, dropped")
 COUNTER(receive_starved, "Receives that found no buffer (ENOBUFS); each was tried again")

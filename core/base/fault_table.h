@@ -51,6 +51,8 @@ FAULT(token_missing, 0, 401, "authentication needed")
 FAULT(token_refused, 0, 401, "authentication failed")
 FAULT(claim_unusable, 0, 403, "not permitted")
 FAULT(address_limit, 0, 429, "too many connections from this address")
+FAULT(address_rate, 0, 429, "too many handshakes from this address")
+FAULT(memory_mark, 0, 503, "too much memory is in use for what waits")
 FAULT(connection_limit, 0, 503, "connection limit reached")
 FAULT(route_limit, 0, 503, "connection limit of the route reached")
 FAULT(handshake_rate, 0, 503, "handshake rate limit reached")
@@ -81,6 +83,7 @@ FAULT(message_kind, 1003, 400, "message of a kind that the route does not accept
 FAULT(envelope_malformed, 1007, 0, "message is not an envelope of this route")
 FAULT(not_publishable, 1008, 403, "route does not accept messages from clients")
 // Time, memory and the operator
+FAULT(message_rate, 1008, 0, "more messages or bytes a second than the limit")
 FAULT(pong_timeout, 1011, 0, "no answer to a keepalive ping")
 FAULT(idle_timeout, 1001, 0, "idle longer than the route allows")
 FAULT(token_expired, 1008, 0, "the token has expired")
@@ -109,6 +112,9 @@ FAULT(upstream_connect_timeout, 1013, 504, "the service did not accept the conne
 FAULT(upstream_timeout, 1013, 504, "the service did not answer in time")
 FAULT(answer_malformed, 1011, 502, "the service's answer is malformed")
 FAULT(answer_cut, 1011, 502, "the service ended the connection before its answer was complete")
+// The PROXY protocol
+FAULT(proxy_untrusted, 0, 0, "PROXY listener reached from an address that it does not trust")
+FAULT(proxy_malformed, 0, 0, "malformed PROXY header")
 // How the peer went
 FAULT(closed_by_peer, 1000, 0, "closed by the peer")
 FAULT(peer_vanished, 0, 0, "peer ended TCP without a Close")

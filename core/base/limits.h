@@ -50,6 +50,14 @@ enum {
     ADMISSION_STRIPES = 256, // two threads seldom want the same one
     ADMISSION_SPARE = 64,    // entries
 
+    // Rates. A bucket holds what a second grants.
+    HANDSHAKES_PER_ADDRESS_MAX = 1000000, // a microsecond apart: what its bucket can tell
+    MESSAGES_PER_SECOND_MAX = 1000000,    // of one connection
+    BYTES_PER_SECOND_MAX = 1 << 30,       // of one connection
+    ADDRESS_BUCKETS = 65536, // of handshakes, by hash of the address: of two that meet in one
+                             // within a second, the later takes it over with a full bucket
+    MEMORY_MARK_PERCENT = 75, // of worker_queue held: who is not in yet is refused from here on
+
     // Configuration
     CONFIG_BYTES_MAX = 1 << 20,
     CONFIG_DEPTH_MAX = 16,        // levels of maps and lists; libyaml turns quadratic in it
@@ -91,6 +99,7 @@ enum {
     CHUNK_LINE_BYTES_MAX = 256, // chunk size and its extensions
     TRAILER_BYTES_MAX = 1024,   // whole trailer section, which is ignored
     SUBPROTOCOLS_MAX = 64,      // offered by one client: they are compared in pairs
+    FORWARDED_HOPS_MAX = 16,    // proxies in a row that are looked through for a client's address
     REPLY_BYTES_MAX = 4096,     // head of any reply that we write ourselves
 
     // Services
@@ -184,4 +193,5 @@ static_assert(JWT_BYTES_MAX <= HEADER_BYTES_MAX, "a token comes in a head");
 static_assert(AUTHS_MAX < UINT8_MAX && AUTH_SOURCES_MAX <= UINT8_MAX, "numbers of a byte");
 static_assert(RECEIVE_BUFFER_BYTES < PROXY_V2_HEAD_BYTES + PROXY_V2_BODY_BYTES_MAX,
               "a header may come in more than one receive");
+static_assert(MESSAGE_BYTES_MAX <= BYTES_PER_SECOND_MAX, "the largest message fits a bucket");
 static_assert(TIME_MS_MAX < INT32_MAX, "wrapping comparison of 32-bit times");

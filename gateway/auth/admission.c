@@ -33,6 +33,9 @@ struct admission {
         alignas(64) _Atomic uint32_t connections_max;
         _Atomic uint32_t per_address_max;
         _Atomic uint32_t handshakes_per_second;
+        _Atomic uint32_t handshakes_per_address;
+        _Atomic uint64_t buckets[ADDRESS_BUCKETS]; // mark of the address << 48 | microsecond
+                                                   // when it will be empty
         struct stripe stripes[ADMISSION_STRIPES];
     } shared;
     struct {
@@ -71,6 +74,8 @@ void admission_limits_set(struct admission *admission, const struct admission_li
     atomic_store_explicit(&admission->shared.per_address_max, limits->per_address,
                           memory_order_relaxed);
     atomic_store_explicit(&admission->shared.handshakes_per_second, limits->handshakes_per_second,
+                          memory_order_relaxed);
+    atomic_store_explicit(&admission->shared.handshakes_per_address, limits->handshakes_per_address,
                           memory_order_relaxed);
 }
 
@@ -197,6 +202,11 @@ enum admission_verdict admission_enter(struct admission *admission, const struct
     return verdict;
 }
 
+enum admission_verdict admission_adopt(struct admission *admission, const struct address *address) {
+    uint32_t max = atomic_load_explicit(&admission->shared.per_address_max, memory_order_relaxed);
+    return admission_address_enter(admission, address, 0, max == 0 ? UINT32_MAX : max);
+}
+
 void admission_leave(struct admission *admission, const struct address *address, bool is_exempt) {
     uint32_t before = atomic_fetch_sub_explicit(&admission->shared.open, 1, memory_order_relaxed);
     check(before > 0);
@@ -256,5 +266,34 @@ bool admission_token_take(struct admission *admission, struct admission_tokens *
     } while (!atomic_compare_exchange_weak_explicit(&admission->shared.window, &now, next,
                                                     memory_order_relaxed, memory_order_relaxed));
     tokens->left = granted - 1;
+    return true;
+}
+
+// A bucket is the time at which it will be empty (the generic cell rate algorithm, ITU-T I.371): a
+// handshake pushes it on by its share of a second, and may not push it beyond a second from now.
+bool admission_address_token_take(struct admission *admission, const struct address *address,
+                                  uint64_t now_us) {
+    enum { TIME_BITS = 48, SECOND_US = 1000000 };
+    uint32_t rate =
+        atomic_load_explicit(&admission->shared.handshakes_per_address, memory_order_relaxed);
+    if (rate == 0 || address->kind != ADDRESS_IP) {
+        return true;
+    }
+    uint64_t key = address_key(admission, address, UINT64_MAX);
+    uint64_t mark = key >> TIME_BITS << TIME_BITS;
+    _Atomic uint64_t *bucket = &admission->shared.buckets[key % ADDRESS_BUCKETS];
+    uint64_t now = atomic_load_explicit(bucket, memory_order_relaxed);
+    uint64_t next;
+    do {
+        uint64_t empty_us = now & ((UINT64_C(1) << TIME_BITS) - 1);
+        bool is_its = (now ^ mark) >> TIME_BITS == 0;
+        empty_us = is_its && empty_us > now_us ? empty_us : now_us;
+        empty_us += SECOND_US / rate;
+        if (empty_us > now_us + SECOND_US) {
+            return false;
+        }
+        next = mark | empty_us;
+    } while (!atomic_compare_exchange_weak_explicit(bucket, &now, next, memory_order_relaxed,
+                                                    memory_order_relaxed));
     return true;
 }

@@ -12,8 +12,9 @@ struct admission; // opaque
 
 struct admission_limits {
     uint32_t connections;
-    uint32_t per_address;           // 0: off
-    uint32_t handshakes_per_second; // 0: off
+    uint32_t per_address;            // 0: off
+    uint32_t handshakes_per_second;  // 0: off
+    uint32_t handshakes_per_address; // and second; 0: off
 };
 
 // Bytes for a table that counts addresses for that many connections.
@@ -37,6 +38,9 @@ enum admission_verdict {
 enum admission_verdict admission_enter(struct admission *admission, const struct address *address,
                                        bool is_exempt);
 void admission_leave(struct admission *admission, const struct address *address, bool is_exempt);
+// One that was not counted by its address, being a proxy's, turned out to be this client's: GRANTED
+// changes what its admission_leave is owed to this address and is_exempt false.
+enum admission_verdict admission_adopt(struct admission *admission, const struct address *address);
 uint32_t admission_open_count(const struct admission *admission);
 
 // The same for the connections of one route. limit 0: no bound. True must be matched by one leave.
@@ -56,6 +60,11 @@ struct admission_tokens {
     uint32_t left;
     uint32_t window;
 };
+// Whether one more handshake of this address is within its own rate: as many at once as a second
+// grants, then one for each part of it. Exact for an address, unless it shares a bucket
+// (ADDRESS_BUCKETS) with another one: then either may have more.
+bool admission_address_token_take(struct admission *admission, const struct address *address,
+                                  uint64_t now_us);
 // False: the rate is used up for this instant.
 bool admission_token_take(struct admission *admission, struct admission_tokens *tokens,
                           uint64_t now_ms);

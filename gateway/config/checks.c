@@ -36,6 +36,16 @@ void config_check_limits(struct config_reader *reader, const struct config_limit
                  value_bytes_text(set->backpressure->queue_bytes).text, total.text);
         refuse(reader, queue, worker_queue, text);
     }
+    const struct config_node *rate = config_node_find(set->limits_map, "bytes_per_second");
+    if (set->limits->bytes_per_second > 0 &&
+        set->limits->bytes_per_second < set->limits->message_bytes) {
+        snprintf(text, sizeof(text),
+                 "`limits.bytes_per_second` is %s and `limits.message` %s, so such a message could "
+                 "never come in; raise the one or lower the other",
+                 value_bytes_text(set->limits->bytes_per_second).text,
+                 value_bytes_text(set->limits->message_bytes).text);
+        refuse(reader, rate, message, text);
+    }
     const struct config_keepalive *keepalive = set->keepalive;
     if (keepalive->ping_ms > 0 && keepalive->pong_ms >= keepalive->ping_ms) {
         snprintf(text, sizeof(text),

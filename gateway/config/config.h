@@ -45,9 +45,16 @@ struct config_tls {
     bool is_present;     // false: the listener is plain
 };
 
+// Who may say by a PROXY header whose connection it is; from others none is accepted.
+struct config_proxy {
+    const struct address_range *trusted;
+    uint32_t trusted_count; // 0: the listener has none
+};
+
 struct config_listener {
     struct config_address address;
     struct config_tls tls;
+    struct config_proxy proxy;
     struct config_place place;
 };
 
@@ -62,10 +69,12 @@ struct config_admin {
 // global ones (struct config_admission) hold beside them.
 struct config_limits {
     uint64_t message_bytes;
-    uint64_t idle_ms;     // 0: off
-    uint64_t age_ms;      // 0: off
-    uint32_t connections; // 0: no bound of the route's own
-    uint32_t per_address; // 0: no bound of the route's own
+    uint64_t idle_ms;             // 0: off
+    uint64_t age_ms;              // 0: off
+    uint32_t connections;         // 0: no bound of the route's own
+    uint32_t per_address;         // 0: no bound of the route's own
+    uint64_t bytes_per_second;    // of a connection's messages; 0: off
+    uint32_t messages_per_second; // of a connection; 0: off
     uint32_t fragments;
     uint32_t channels;
 };
@@ -77,6 +86,7 @@ struct config_admission {
     uint32_t connections;
     uint32_t per_address; // 0: off
     uint32_t handshakes_per_second;
+    uint32_t handshakes_per_address; // and second; 0: off
 };
 
 struct config_keepalive {

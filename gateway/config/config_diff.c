@@ -63,7 +63,8 @@ static bool admission_equal(const struct config *a, const struct config *b) {
     const struct config_admission *y = &b->admission;
     return x->per_address == y->per_address && x->header_bytes == y->header_bytes &&
            x->handshake_ms == y->handshake_ms &&
-           x->handshakes_per_second == y->handshakes_per_second;
+           x->handshakes_per_second == y->handshakes_per_second &&
+           x->handshakes_per_address == y->handshakes_per_address;
 }
 
 static bool connections_equal(const struct config *a, const struct config *b) {
@@ -86,12 +87,28 @@ static bool engine_equal(const struct config *a, const struct config *b) {
            x->zero_copy == y->zero_copy;
 }
 
+static bool ranges_equal(const struct address_range *a, const struct address_range *b,
+                         uint32_t count) {
+    bool is_equal = true;
+    for (uint32_t i = 0; is_equal && i < count; i++) {
+        is_equal =
+            a[i].prefix_bits == b[i].prefix_bits && memcmp(a[i].ip, b[i].ip, sizeof(a[i].ip)) == 0;
+    }
+    return is_equal;
+}
+
 static bool trusted_equal(const struct config *a, const struct config *b) {
-    bool is_equal = a->trusted_count == b->trusted_count;
-    for (uint32_t i = 0; is_equal && i < a->trusted_count; i++) {
-        const struct address_range *x = &a->trusted[i];
-        const struct address_range *y = &b->trusted[i];
-        is_equal = x->prefix_bits == y->prefix_bits && memcmp(x->ip, y->ip, sizeof(x->ip)) == 0;
+    return a->trusted_count == b->trusted_count &&
+           ranges_equal(a->trusted, b->trusted, a->trusted_count);
+}
+
+static bool proxies_equal(const struct config *a, const struct config *b) {
+    bool is_equal = true;
+    for (uint32_t i = 0; is_equal && i < a->listener_count && i < b->listener_count; i++) {
+        const struct config_proxy *x = &a->listeners[i].proxy;
+        const struct config_proxy *y = &b->listeners[i].proxy;
+        is_equal = x->trusted_count == y->trusted_count &&
+                   ranges_equal(x->trusted, y->trusted, x->trusted_count);
     }
     return is_equal;
 }
@@ -151,7 +168,9 @@ static bool limits_equal(const struct config_route *a, const struct config_route
     return x->message_bytes == y->message_bytes && x->idle_ms == y->idle_ms &&
            x->age_ms == y->age_ms && x->connections == y->connections &&
            x->per_address == y->per_address && x->fragments == y->fragments &&
-           x->channels == y->channels && a->keepalive.ping_ms == b->keepalive.ping_ms &&
+           x->channels == y->channels && x->messages_per_second == y->messages_per_second &&
+           x->bytes_per_second == y->bytes_per_second &&
+           a->keepalive.ping_ms == b->keepalive.ping_ms &&
            a->keepalive.pong_ms == b->keepalive.pong_ms &&
            a->backpressure.queue_bytes == b->backpressure.queue_bytes &&
            a->backpressure.stall_ms == b->backpressure.stall_ms &&
@@ -232,6 +251,7 @@ static const struct part parts[CONFIG_CHANGE_COUNT] = {
     [CONFIG_CHANGE_TLS] = {tls_equal, "Certificates apply to new connections.", false},
     [CONFIG_CHANGE_TLS_PRESENCE] = {tls_presence_equal,
                                     "Whether a listener has `tls` needs a restart.", true},
+    [CONFIG_CHANGE_PROXY] = {proxies_equal, "`proxy_protocol` applies to new connections.", false},
     [CONFIG_CHANGE_ADMIN] = {admin_equal, "`admin.address` needs a restart.", true},
     [CONFIG_CHANGE_TOKEN] = {token_equal, "The admin token is replaced for the next request.",
                              false},

@@ -7,6 +7,7 @@ enum config_change_id {
     CONFIG_CHANGE_LISTENERS,
     CONFIG_CHANGE_TLS,          // certificates, keys, versions
     CONFIG_CHANGE_TLS_PRESENCE, // which listeners have it
+    CONFIG_CHANGE_PROXY,        // whose PROXY headers are believed
     CONFIG_CHANGE_ADMIN,
     CONFIG_CHANGE_TOKEN,
     CONFIG_CHANGE_WORKERS,

@@ -9,6 +9,7 @@
 struct listener_section {
     const struct config_node *address;
     const struct config_node *tls;
+    const struct config_node *proxy_protocol;
 };
 
 static const struct schema_key listener_keys[] = {
@@ -17,12 +18,30 @@ static const struct schema_key listener_keys[] = {
      .offset = offsetof(struct listener_section, address),
      .is_required = true},
     {.name = "tls", .type = SCHEMA_MAP, .offset = offsetof(struct listener_section, tls)},
+    {.name = "proxy_protocol",
+     .type = SCHEMA_MAP,
+     .offset = offsetof(struct listener_section, proxy_protocol)},
 };
 static const struct schema listener_schema = {.name = "listener",
                                               .title = "in a listener",
                                               .prefix = "listeners[].",
                                               .keys = listener_keys,
-                                              .key_count = 2};
+                                              .key_count = 3};
+
+struct proxy_section {
+    const struct config_node *trusted;
+};
+static const struct schema_key proxy_keys[] = {
+    {.name = "trusted",
+     .type = SCHEMA_LIST,
+     .offset = offsetof(struct proxy_section, trusted),
+     .is_required = true},
+};
+static const struct schema proxy_schema = {.name = "proxy_protocol",
+                                           .title = "in a listener's `proxy_protocol`",
+                                           .prefix = "proxy_protocol.",
+                                           .keys = proxy_keys,
+                                           .key_count = 1};
 
 struct admin_section {
     const struct config_node *address;
@@ -51,6 +70,51 @@ static bool address_read(struct config_reader *reader, const char *name,
     return problem == NULL;
 }
 
+// Ranges of addresses. 0: there are none, or an error was added.
+static uint32_t ranges_read(struct config_reader *reader, const char *name,
+                            const struct config_node *list, const struct address_range **items) {
+    if (list == NULL || !schema_is_short(reader, name, list, TRUSTED_MAX)) {
+        return 0;
+    }
+    struct address_range *ranges =
+        config_keep(reader, sizeof(struct address_range) * (list->child_count + 1));
+    char entry[64];
+    snprintf(entry, sizeof(entry), "%s[]", name);
+    uint32_t count = 0;
+    for (const struct config_node *node = list->child; ranges != NULL && node != NULL;
+         node = node->next) {
+        if (!schema_is_kind(reader, entry, node, CONFIG_NODE_SCALAR)) {
+            continue;
+        }
+        if (!address_range_parse(node->text, &ranges[count])) {
+            config_error(reader, node->place,
+                         "`%s` is %s, which is not an address range; write it such as "
+                         "10.0.0.0/8 or \"fd00::/8\", without address bits behind the prefix",
+                         entry, config_quote(node->text).text);
+            continue;
+        }
+        count++;
+    }
+    *items = ranges;
+    return count;
+}
+
+static void proxy_read(struct config_reader *reader, const struct config_node *map,
+                       struct config_proxy *proxy) {
+    if (map == NULL) {
+        return;
+    }
+    struct proxy_section section = {.trusted = NULL};
+    schema_read(reader, &proxy_schema, map, &section);
+    proxy->trusted_count =
+        ranges_read(reader, "proxy_protocol.trusted", section.trusted, &proxy->trusted);
+    if (section.trusted != NULL && section.trusted->child_count == 0) {
+        config_error(reader, section.trusted->place,
+                     "`proxy_protocol.trusted` is empty, so that nobody could connect; write the "
+                     "addresses of your load balancers, such as [10.0.0.0/8]");
+    }
+}
+
 void config_listeners_read(struct config_reader *reader, const struct config_node *list,
                            struct config *config) {
     if (list == NULL || !schema_is_short(reader, "listeners", list, LISTENERS_MAX)) {
@@ -74,6 +138,7 @@ void config_listeners_read(struct config_reader *reader, const struct config_nod
         schema_read(reader, &listener_schema, node, &section);
         struct config_listener *listener = &listeners[count];
         config_tls_read(reader, section.tls, &listener->tls);
+        proxy_read(reader, section.proxy_protocol, &listener->proxy);
         if (section.address != NULL &&
             address_read(reader, "listeners[].address", section.address, &listener->address)) {
             listener->place = section.address->place;
@@ -173,28 +238,5 @@ void config_admin_read(struct config_reader *reader, const struct config_node *m
 
 void config_trusted_read(struct config_reader *reader, const struct config_node *list,
                          struct config *config) {
-    if (list == NULL || !schema_is_short(reader, "trusted", list, TRUSTED_MAX)) {
-        return;
-    }
-    struct address_range *ranges =
-        config_keep(reader, sizeof(struct address_range) * list->child_count);
-    if (ranges == NULL) {
-        return;
-    }
-    uint32_t count = 0;
-    for (const struct config_node *node = list->child; node != NULL; node = node->next) {
-        if (!schema_is_kind(reader, "trusted[]", node, CONFIG_NODE_SCALAR)) {
-            continue;
-        }
-        if (!address_range_parse(node->text, &ranges[count])) {
-            config_error(reader, node->place,
-                         "`trusted[]` is %s, which is not an address range; write it such as "
-                         "10.0.0.0/8 or \"fd00::/8\", without address bits behind the prefix",
-                         config_quote(node->text).text);
-            continue;
-        }
-        count++;
-    }
-    config->trusted = ranges;
-    config->trusted_count = count;
+    config->trusted_count = ranges_read(reader, "trusted", list, &config->trusted);
 }

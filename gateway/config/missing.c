@@ -3,7 +3,6 @@
 const struct config_missing config_missing[] = {
     {"top", "backplane", "`backplane`", NULL},
     {"auth", "forward", "`forward`", NULL},
-    {"listener", "proxy_protocol", "`proxy_protocol`", NULL},
     {"route", "events", "`events`", NULL},
     {"route", "tunnel", "`tunnel`", NULL},
 };

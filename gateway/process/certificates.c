@@ -1,4 +1,5 @@
-// Certificates: from the bytes of a configuration to what handshakes use, at start and at reload.
+// Certificates and what else belongs to a listener: from the bytes of a configuration to what
+// handshakes use, at start and at reload.
 #include <stdio.h>
 
 #include "core/base/check.h"
@@ -110,6 +111,19 @@ bool site_tls_open(struct process *process, struct site *site, const struct site
         }
     }
     return true;
+}
+
+void site_proxies_set(const struct process *process, struct site *site) {
+    const struct config *config = site->config;
+    for (uint32_t i = 0; i < process->listener_count; i++) {
+        for (uint32_t j = 0; j < config->listener_count; j++) {
+            const struct config_listener *listener = &config->listeners[j];
+            bool is_it = span_equal(listener->address.text, listener_address(process, i));
+            if (is_it && listener->proxy.trusted_count > 0) {
+                site->proxies[i] = &listener->proxy;
+            }
+        }
+    }
 }
 
 void site_tls_close(struct site *site) {

@@ -118,10 +118,11 @@ static int shared_open(struct process *process) {
     }
     process->bus_shared =
         bus_shared_init((struct memory){.data = bus, .length = bus_bytes}, process->worker_count);
-    struct admission_limits limits = {.connections = process->config->admission.connections,
-                                      .per_address = process->config->admission.per_address,
-                                      .handshakes_per_second =
-                                          process->config->admission.handshakes_per_second};
+    struct admission_limits limits = {
+        .connections = process->config->admission.connections,
+        .per_address = process->config->admission.per_address,
+        .handshakes_per_second = process->config->admission.handshakes_per_second,
+        .handshakes_per_address = process->config->admission.handshakes_per_address};
     process->admission = admission_init(
         (struct memory){.data = admission, .length = admission_size}, &limits, process->random + 6);
     return 0;

@@ -23,6 +23,7 @@ struct site *site_open(struct process *process, const struct config *config, uin
     site->routes = route_table_open(config);
     site->route_open = calloc(config->route_count + 1, sizeof site->route_open[0]);
     bool has_tls = site_tls_open(process, site, former);
+    site_proxies_set(process, site);
     bool has_keys = site_keys_open(site);
     if (site->routes == NULL || site->route_open == NULL || !has_tls || !has_keys) {
         site_close(&site);
@@ -145,10 +146,11 @@ void process_reload(struct process *process, uint32_t request) {
 
 static void limits_apply(struct process *process, const struct config *config) {
     // The total stays: tables were sized from it (config_diff says that it needs a restart).
-    struct admission_limits limits = {.connections = process->config->admission.connections,
-                                      .per_address = config->admission.per_address,
-                                      .handshakes_per_second =
-                                          config->admission.handshakes_per_second};
+    struct admission_limits limits = {
+        .connections = process->config->admission.connections,
+        .per_address = config->admission.per_address,
+        .handshakes_per_second = config->admission.handshakes_per_second,
+        .handshakes_per_address = config->admission.handshakes_per_address};
     admission_limits_set(process->admission, &limits);
     process_call_all(process, PROCESS_TOKEN_OTHER, CALL_LOG_LEVEL, config->log.level);
     log_level_set(process->log, (enum log_level)config->log.level);

@@ -34,6 +34,16 @@ bool stream_origin_passes(struct stream *stream, uint32_t index, const struct co
 // be called in any case.
 bool stream_bearer_passes(struct stream *stream, uint32_t index, const struct config_route *route,
                           struct span origin, struct bearer *bearer);
+bool stream_is_trusted(const struct stream *stream, const struct address *address);
+// Whose address a request is by: the connection's, or what its trusted peer says.
+struct address stream_address(const struct stream *stream, uint32_t index);
+// Whether its address, and the process, may have one more handshake. False: refused here.
+bool stream_handshake_passes(struct stream *stream, uint32_t index);
+// stream_rate.c: of a connection that becomes one of that route's.
+void stream_rate_open(struct stream *stream, uint32_t index, const struct config_route *route);
+// Whether a message of that size is within the route's rates; it is counted.
+bool stream_rate_passes(struct stream *stream, uint32_t index, const struct config_route *route,
+                        uint32_t bytes);
 void stream_on_request(struct stream *stream, uint32_t index, const struct conn_event *event);
 void stream_on_body(struct stream *stream, uint32_t index, const struct conn_event *event);
 void stream_on_message(struct stream *stream, uint32_t index, const struct conn_event *event);

@@ -15,9 +15,10 @@ struct site {
     struct route_table *routes;
     struct tls_context *tls[LISTENERS_MAX]; // by listener, in the order they were opened; NULL:
                                             // plain
-    struct jwt_keys *keys[AUTHS_MAX];       // of config->auths
-    uint32_t number;                        // 1 for the first, counting reloads
-    _Atomic uint32_t *route_open;           // connections per route, all workers (admission)
+    const struct config_proxy *proxies[LISTENERS_MAX]; // by listener, as tls; NULL: none
+    struct jwt_keys *keys[AUTHS_MAX];                  // of config->auths
+    uint32_t number;                                   // 1 for the first, counting reloads
+    _Atomic uint32_t *route_open; // connections per route, all workers (admission)
     _Atomic uint32_t
         worker_holds; // workers that still have connections of it or use it for new ones
 };

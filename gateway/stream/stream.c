@@ -243,7 +243,7 @@ void stream_leave_all(struct stream *stream, uint32_t index) {
 
 // --- a connection's life
 
-static bool is_trusted(const struct stream *stream, const struct address *address) {
+bool stream_is_trusted(const struct stream *stream, const struct address *address) {
     const struct config *config = stream->site->config;
     for (uint32_t i = 0; i < config->trusted_count; i++) {
         if (address_in_range(address, &config->trusted[i])) {
@@ -259,7 +259,7 @@ bool stream_is_doomed(const struct stream *stream, uint32_t index) {
 
 bool stream_on_open(struct stream *stream, uint32_t index) {
     const struct address *address = &stream->addresses[index];
-    bool is_exempt = is_trusted(stream, address);
+    bool is_exempt = stream_is_trusted(stream, address);
     stream->sessions[index] = 0;
     stream->notes[index] = is_exempt ? STREAM_NOTE_EXEMPT : 0;
     switch (admission_enter(stream->admission, address, is_exempt)) {

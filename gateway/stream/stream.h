@@ -55,6 +55,12 @@ enum {
     STREAM_DOOMED_MAX = 1024, // over a limit and waiting to be told so; more are cut
 };
 
+// What a connection has said of late, where its route bounds that: stream_rate.c.
+struct stream_rate {
+    uint64_t messages, bytes; // times microseconds
+    uint64_t at_us;
+};
+
 struct stream_paused {
     uint32_t index, generation, target;
 };
@@ -71,11 +77,13 @@ struct stream {
     struct address *addresses;      // by connection index
     uint32_t *sessions;             // by connection index: block of struct stream_session, 0 = none
     uint8_t *notes;                 // by connection index: enum stream_note
+    struct stream_rate *rates;      // by connection index; touched by those with such a limit only
     struct conn_settings *settings; // SETTINGS_MAX, conns->settings
     struct stream_rule *rules;      // SETTINGS_MAX
     struct site *site;              // for new requests
     uint16_t settings_of_route[ROUTES_MAX]; // of `site`
     bool is_draining;
+    bool is_full; // set by the owner: what waits takes so much memory that nobody more comes in
     bool is_table_full_told; // the log has it
     uint32_t doomed_count;
     uint32_t paused_count; // publishers that wait for a backlog

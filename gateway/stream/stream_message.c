@@ -81,6 +81,13 @@ static void on_publish(struct stream *stream, uint32_t index, const struct conn_
 void stream_on_message(struct stream *stream, uint32_t index, const struct conn_event *event) {
     const struct config_route *route = stream_route(stream, index);
     check(route != NULL);
+    if (!stream_rate_passes(stream, index, route, event->payload.length)) {
+        if (event->block != 0) {
+            arena_give(stream->arena, event->block);
+        }
+        conn_close(stream->conns, index, &(struct conn_close_options){.fault = FAULT_message_rate});
+        return;
+    }
     if (route->verb == CONFIG_VERB_ECHO) {
         on_echo(stream, index, event); // the block, if any, is the payload's now
         return;

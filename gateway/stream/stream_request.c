@@ -65,6 +65,7 @@ static struct span subprotocol_span(const struct config_route *route, int32_t ch
 static void upgrade_now(struct stream *stream, uint32_t index, uint16_t settings,
                         int32_t subprotocol) {
     const struct config_route *route = stream->rules[settings].route;
+    stream_rate_open(stream, index, route);
     conn_upgrade(stream->conns, index, settings, subprotocol_span(route, subprotocol));
     if (conn_at(stream->conns, index)->state !=
         CONN_OPEN) { // it was told to close meanwhile, or there was no memory
@@ -442,10 +443,8 @@ static void on_route(struct stream *stream, uint32_t index, struct route_match *
     if (!stream_origin_passes(stream, index, match->route, &origin)) {
         return;
     }
-    bool is_handshake = kind == CONFIG_KIND_UPGRADE;
-    if (is_handshake && // before anything that costs: a signature takes 0.1 ms
-        !admission_token_take(stream->admission, &stream->tokens, stream->conns->now_ms)) {
-        stream_refuse(stream, index, FAULT_handshake_rate, NULL, span_empty());
+    // Before anything that costs: a signature takes 0.1 ms.
+    if (kind == CONFIG_KIND_UPGRADE && !stream_handshake_passes(stream, index)) {
         return;
     }
     // A preflight comes without what it asks for; a service's is none of ours.

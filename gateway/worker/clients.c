@@ -41,7 +41,8 @@ void clients_feed(struct clients *clients, uint32_t index, struct span_mut bytes
 // What was held is fed first, before anything new is received.
 static void feed_held(struct clients *clients, uint32_t index) {
     struct conns *conns = &clients->conns;
-    if (!conn_may_feed(conns, index)) {
+    bool is_header = (clients->bits[index] & CLIENTS_PROXY) != 0; // what is held is none of its
+    if (is_header || !conn_may_feed(conns, index)) {
         return;
     }
     uint32_t block;
@@ -113,6 +114,12 @@ static void receive_tls(struct clients *clients, uint32_t index) {
 
 static void receive(struct clients *clients, uint32_t index) {
     struct conns *conns = &clients->conns;
+    if ((clients->bits[index] & CLIENTS_PROXY) != 0) {
+        if (conn_at(conns, index)->state == CONN_HEAD) {
+            link_receive(&clients->link, clients->links[index], (struct span_mut){.length = 0});
+        }
+        return;
+    }
     if (is_tls(clients, index)) {
         receive_tls(clients, index);
         return;
@@ -150,6 +157,18 @@ static void burst_note(struct clients *clients, uint32_t index, uint32_t bytes) 
     }
 }
 
+// False: it has ended.
+static bool let_in(struct clients *clients, uint32_t index, uint32_t listener) {
+    if (!clients->owner.on_open(clients->owner.context, index, listener)) {
+        conn_kill(&clients->conns, index, FAULT_connection_limit);
+        return false;
+    }
+    if (secures_has(clients->secures, listener)) {
+        secure_open(clients, index);
+    }
+    return true;
+}
+
 static void on_accepted(struct clients *clients, const struct link_event *event) {
     struct conns *conns = &clients->conns;
     uint32_t index = conn_open(conns);
@@ -160,16 +179,12 @@ static void on_accepted(struct clients *clients, const struct link_event *event)
     clients->index_peak = index > clients->index_peak ? index : clients->index_peak;
     clients->links[index] = event->id;
     clients->addresses[index] = event->address;
-    clients->bits[index] = 0;
+    clients->bits[index] = (uint8_t)(event->listener << CLIENTS_LISTENER);
     link_own(&clients->link, event->id, index);
-    if (!clients->owner.on_open(clients->owner.context, index, event->listener)) {
-        conn_kill(conns, index, FAULT_connection_limit);
-        return;
+    if (clients_proxy_wants(clients, index, event->listener) ||
+        let_in(clients, index, event->listener)) {
+        receive(clients, index);
     }
-    if (secures_has(clients->secures, event->listener)) {
-        secure_open(clients, index);
-    }
-    receive(clients, index);
 }
 
 static void on_sent(struct clients *clients, const struct link_event *event) {
@@ -201,10 +216,8 @@ static void on_target(struct clients *clients, const struct link_event *event) {
     receive(clients, event->owner);
 }
 
-static void take_bytes(struct clients *clients, uint32_t index, struct span_mut received) {
+static void pass_bytes(struct clients *clients, uint32_t index, struct span_mut received) {
     struct conns *conns = &clients->conns;
-    counter_add(conns->counters, COUNTER_bytes_in, received.length);
-    burst_note(clients, index, received.length);
     if (is_tls(clients, index)) {
         secure_on_bytes(clients, index, received);
         return;
@@ -216,6 +229,24 @@ static void take_bytes(struct clients *clients, uint32_t index, struct span_mut 
     } else {
         clients_feed(clients, index, received);
     }
+}
+
+static void take_bytes(struct clients *clients, uint32_t index, struct span_mut received) {
+    counter_add(clients->conns.counters, COUNTER_bytes_in, received.length);
+    burst_note(clients, index, received.length);
+    if ((clients->bits[index] & CLIENTS_PROXY) == 0) {
+        pass_bytes(clients, index, received);
+        return;
+    }
+    struct clients_proxied proxied;
+    if (!clients_proxy_take(clients, index, received, &proxied)) {
+        return;
+    }
+    uint32_t listener = clients->bits[index] >> CLIENTS_LISTENER;
+    if (let_in(clients, index, listener) && proxied.rest.length > 0) {
+        pass_bytes(clients, index, proxied.rest);
+    }
+    arena_give(clients->conns.arena, proxied.block);
 }
 
 static void on_bytes(struct clients *clients, const struct link_event *event) {
@@ -269,7 +300,9 @@ void clients_on_event(struct clients *clients, const struct link_event *event) {
         on_sent(clients, event);
         return;
     case LINK_EVENT_CLOSED:
-        clients->owner.on_gone(clients->owner.context, event->owner);
+        if ((clients->bits[event->owner] & CLIENTS_PROXY) == 0) { // else nobody was told of it
+            clients->owner.on_gone(clients->owner.context, event->owner);
+        }
         if (is_tls(clients, event->owner)) {
             secure_release(clients, event->owner);
         }

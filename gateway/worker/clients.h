@@ -5,6 +5,7 @@
 #pragma once
 #include "core/base/address.h"
 #include "core/conn/conn.h"
+#include "gateway/config/config.h"
 #include "gateway/link/link.h"
 #include "gateway/worker/secure.h"
 
@@ -14,7 +15,8 @@ struct clients;
 
 struct clients_owner {
     void *context;
-    // A new connection, before any of its bytes: false ends it at once without a word.
+    // A new connection, before any of its bytes and behind its PROXY header: false ends it at once
+    // without a word.
     bool (*on_open)(void *context, uint32_t index, uint32_t listener);
     void (*on_ask)(void *context, uint32_t index, const struct conn_event *event);
     void (*on_sent)(void *context, uint32_t index); // something of it went out
@@ -33,13 +35,19 @@ enum clients_bit {
     CLIENTS_BURSTS = 1 << 0, // its last receive filled a buffer
     CLIENTS_WAITS = 1 << 1,  // it is among those that wait for lent memory
     CLIENTS_TLS = 1 << 2,    // secure.h stands between its socket and its connection
+    CLIENTS_PROXY =
+        1 << 3,           // its PROXY header is awaited: nothing of it was fed, on_open not called
+    CLIENTS_LISTENER = 4, // from this bit on: which listener it came by
 };
+static_assert(LISTENERS_MAX <= 1 << (8 - CLIENTS_LISTENER), "its number fits");
 
 struct clients {
     struct link link;
     struct conns conns;
     struct clients_owner owner;
     struct secures *secures; // NULL: no listener has a certificate
+    const struct config_proxy *const
+        *proxies; // by listener, NULL: none; or NULL. Frozen, the site's
     struct log *log;
     uint64_t complained_ms;            // when a client's bytes were last written about
     uint32_t *links;                   // link_id by connection index
@@ -64,5 +72,15 @@ void clients_expire(struct clients *clients);
 void clients_feed(struct clients *clients, uint32_t index, struct span_mut bytes);
 // Whether a line about a client's bytes may be logged: one a second, however many there are.
 bool clients_may_complain(struct clients *clients);
+// clients_proxy.c: whether a new connection has to begin with a PROXY header; it has ended if it
+// may not.
+bool clients_proxy_wants(struct clients *clients, uint32_t index, uint32_t listener);
+struct clients_proxied {
+    struct span_mut rest; // what came behind the header; lies in
+    uint32_t block;       // the caller's
+};
+// Bytes of one whose header is awaited. True: it is complete, and its address is the client's.
+bool clients_proxy_take(struct clients *clients, uint32_t index, struct span_mut received,
+                        struct clients_proxied *proxied);
 // Whether that index and generation is a live connection.
 bool clients_is_live(const struct clients *clients, uint32_t index, uint32_t generation);

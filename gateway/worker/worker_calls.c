@@ -39,6 +39,7 @@ static void on_site(struct worker *worker, const struct bus_event *call) {
     if (is_set) {
         worker->worker_queue_bytes = site->config->worker_queue_bytes;
         worker->secures.contexts = site->tls;
+        worker->clients.proxies = site->proxies;
     } else { // it was counted as one that will use it
         atomic_fetch_sub_explicit(&site->worker_holds, 1, memory_order_release);
     }

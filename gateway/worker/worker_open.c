@@ -29,7 +29,7 @@ static struct memory part(struct worker_reserve *reserve, uint64_t bytes) {
 // All parts of a worker's memory. Laid out twice: first to count, then to use.
 struct layout {
     struct conns_memory conns;
-    struct memory links, addresses, bits, sessions, notes, paused, settings, rules;
+    struct memory links, addresses, bits, sessions, notes, rates, paused, settings, rules;
     struct memory slots;
     struct secures_options secures;
     struct upstreams_memory upstreams;
@@ -66,6 +66,7 @@ static void layout_conns(struct layout *layout, struct worker_reserve *reserve,
     layout->bits = part(reserve, count);
     layout->sessions = part(reserve, count * sizeof(uint32_t));
     layout->notes = part(reserve, count);
+    layout->rates = part(reserve, count * sizeof(struct stream_rate));
     layout->paused = part(reserve, 2 * count * sizeof(struct stream_paused));
     layout->settings = part(reserve, SETTINGS_MAX * sizeof(struct conn_settings));
     layout->rules = part(reserve, SETTINGS_MAX * sizeof(struct stream_rule));
@@ -288,6 +289,7 @@ static int stream_open(struct worker *worker, const struct layout *layout,
         .addresses = worker->clients.addresses,
         .sessions = (uint32_t *)(void *)layout->sessions.data,
         .notes = layout->notes.data,
+        .rates = (struct stream_rate *)(void *)layout->rates.data,
         .paused = (struct stream_paused *)(void *)layout->paused.data,
         .paused_max = (uint32_t)(layout->paused.length / sizeof(struct stream_paused)),
         .settings = (struct conn_settings *)(void *)layout->settings.data,
@@ -405,6 +407,7 @@ int worker_open(struct worker *worker, const struct worker_options *options, con
                                                             .counters = &worker->counters,
                                                             .trace = &worker->trace});
     worker->clients.log = options->log;
+    worker->clients.proxies = options->site->proxies;
     secures_open(worker, &layout, options);
     if (worker->clients.secures == NULL) { // the library checks tokens' signatures at most
         tls_memory_set(&worker->arena);

@@ -77,9 +77,13 @@ static void shed(struct worker *worker, uint32_t index) {
     counter_add(&worker->counters, by_policy[policy], dropped);
 }
 
-// DESIGN.md section 5: above worker_queue the largest holders meet their route's policy first.
+// In this order (DESIGN.md section 5): above MEMORY_MARK_PERCENT of worker_queue who is not in yet
+// stays out, so that those who are keep what they wait for; above worker_queue the largest holders
+// meet their route's policy first.
 void worker_relieve(struct worker *worker) {
-    if (worker_queue_held(worker) <= worker->worker_queue_bytes) {
+    uint64_t held_bytes = worker_queue_held(worker);
+    worker->stream.is_full = held_bytes > worker->worker_queue_bytes / 100 * MEMORY_MARK_PERCENT;
+    if (held_bytes <= worker->worker_queue_bytes) {
         return;
     }
     log_event(worker->log, LOG_LEVEL_WARN, "memory_pressure",

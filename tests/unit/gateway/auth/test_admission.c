@@ -327,3 +327,67 @@ Test(tokens, what_is_left_of_an_older_window_is_worth_nothing) {
     cr_assert_eq(take_all(admission, &tokens, 9000), 100);
     admission_close(admission);
 }
+
+Test(admission, handshakes_of_an_address_at_n_minus_1_n_and_n_plus_1) {
+    static const uint32_t rates[] = {1, 2, 3, 7, 1000};
+    for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
+        struct admission *admission = admission_open(
+            (struct admission_limits){.connections = 1, .handshakes_per_address = rates[i]});
+        struct address first = address_of(1);
+        struct address second = address_of(2);
+        uint64_t now_us = 5000000;
+        for (uint32_t taken = 0; taken < rates[i]; taken++) {
+            cr_assert(admission_address_token_take(admission, &first, now_us), "%u", taken);
+        }
+        cr_assert_not(admission_address_token_take(admission, &first, now_us));
+        first.port = 77; // another port is the same address
+        cr_assert_not(admission_address_token_take(admission, &first, now_us));
+        cr_assert(admission_address_token_take(admission, &second, now_us));
+        now_us += 1000000 / rates[i]; // its share of a second later: one more
+        cr_assert(admission_address_token_take(admission, &first, now_us));
+        cr_assert_not(admission_address_token_take(admission, &first, now_us));
+        now_us += 1000000;
+        for (uint32_t taken = 0; taken < rates[i]; taken++) {
+            cr_assert(admission_address_token_take(admission, &first, now_us), "%u", taken);
+        }
+        cr_assert_not(admission_address_token_take(admission, &first, now_us));
+        admission_close(admission);
+    }
+}
+
+Test(admission, handshakes_of_an_address_without_a_limit) {
+    struct admission *admission = admission_open((struct admission_limits){.connections = 1});
+    struct address address = address_of(1);
+    struct address local = {.kind = ADDRESS_UNIX};
+    for (uint32_t i = 0; i < 10; i++) {
+        cr_assert(admission_address_token_take(admission, &address, 1000));
+    }
+    admission_limits_set(admission,
+                         &(struct admission_limits){.connections = 1, .handshakes_per_address = 1});
+    cr_assert(admission_address_token_take(admission, &address, 1000));
+    cr_assert_not(admission_address_token_take(admission, &address, 1000));
+    for (uint32_t i = 0; i < 10; i++) {
+        cr_assert(admission_address_token_take(admission, &local, 1000)); // who has none
+    }
+    admission_close(admission);
+}
+
+Test(admission, a_proxy_s_connection_becomes_its_client_s) {
+    struct admission *admission =
+        admission_open((struct admission_limits){.connections = 100, .per_address = 2});
+    struct address proxy = address_of(1);
+    struct address client = address_of(2);
+    for (uint32_t i = 0; i < 3; i++) {
+        cr_assert_eq(admission_enter(admission, &proxy, true), ADMISSION_GRANTED);
+    }
+    cr_assert_eq(admission_adopt(admission, &client), ADMISSION_GRANTED);
+    cr_assert_eq(admission_adopt(admission, &client), ADMISSION_GRANTED);
+    cr_assert_eq(admission_adopt(admission, &client), ADMISSION_ADDRESS_FULL);
+    cr_assert_eq(admission_enter(admission, &client, false), ADMISSION_ADDRESS_FULL);
+    cr_assert_eq(admission_open_count(admission), 3);
+    admission_leave(admission, &client, false);
+    cr_assert_eq(admission_adopt(admission, &client), ADMISSION_GRANTED);
+    admission_leave(admission, &client, false);
+    admission_leave(admission, &client, false);
+    admission_close(admission);
+}

@@ -48,7 +48,6 @@ static const char block[] =
 
 Test(config_block, is_refused_for_its_missing_parts_alone) {
     world_refuses_span(span_text(block),
-                       "f.yaml:5:5: `proxy_protocol` is not built yet in this version; remove it\n"
                        "f.yaml:16:14: `forward` is not built yet in this version; remove it\n"
                        "f.yaml:26:28: `events` is not built yet in this version; remove it\n"
                        "f.yaml:27:28: `tunnel` is not built yet in this version; remove it\n"

@@ -35,7 +35,8 @@ Test(config_refusals, unknown_keys) {
          "f.yaml:3:10: unknown key `mesage` in `limits`; did you mean `message`?\n"
          "f.yaml:3:24: unknown key `connection` in `limits`; did you mean `connections`?\n"
          "f.yaml:3:39: unknown key `x` in `limits`; remove it, or write one of connections, "
-         "per_address, message, header, handshake, handshakes_per_second, channels, fragments, "
+         "per_address, message, header, handshake, handshakes_per_second, handshakes_per_address, "
+         "messages_per_second, bytes_per_second, channels, fragments, "
          "idle, age\n"},
         {BASE "thisnameislongerthaneverynameofours: 1\n",
          "f.yaml:3:1: unknown key `thisnameislongerthaneverynameofours` at the top level; remove "
@@ -420,14 +421,47 @@ Test(config_refusals, compression) {
     world_refuses(rows, COUNT_OF(rows));
 }
 
+Test(config_refusals, proxy_protocol) {
+    static const struct refusal rows[] = {
+        {"listeners: [{address: 1.2.3.4:5, proxy_protocol: {}}]\n" ROUTE,
+         "f.yaml:1:50: `proxy_protocol.trusted` is missing; add it\n"},
+        {"listeners: [{address: 1.2.3.4:5, proxy_protocol: {trusted: []}}]\n" ROUTE,
+         "f.yaml:1:60: `proxy_protocol.trusted` is empty, so that nobody could connect; write the "
+         "addresses of your load balancers, such as [10.0.0.0/8]\n"},
+        {"listeners: [{address: 1.2.3.4:5, proxy_protocol: {trusted: [10.0.0.1/8, a]}}]\n" ROUTE,
+         "f.yaml:1:61: `proxy_protocol.trusted[]` is `10.0.0.1/8`, which is not an address range; "
+         "write it such as 10.0.0.0/8 or \"fd00::/8\", without address bits behind the prefix\n"
+         "f.yaml:1:73: `proxy_protocol.trusted[]` is `a`, which is not an address range; write it "
+         "such as 10.0.0.0/8 or \"fd00::/8\", without address bits behind the prefix\n"},
+        {BASE "limits: {bytes_per_second: 1KiB}\n",
+         "f.yaml:3:28: `limits.bytes_per_second` is 1KiB and `limits.message` 1MiB, so such a "
+         "message could never come in; raise the one or lower the other\n"},
+        {BASE "limits: {messages_per_second: 0, handshakes_per_address: 2000000}\n",
+         "f.yaml:3:31: `limits.messages_per_second` is `0`, which is too small; write 1 to "
+         "1000000, "
+         "or off\n"
+         "f.yaml:3:58: `limits.handshakes_per_address` is `2000000`, which is too large; write 1 "
+         "to "
+         "1000000, or off\n"},
+    };
+    world_refuses(rows, COUNT_OF(rows));
+    const struct config *config = world_open(
+        "listeners: [{address: 1.2.3.4:5, proxy_protocol: {trusted: [10.0.0.0/8, "
+        "'fd00::/8']}}]\n" ROUTE
+        "limits: {bytes_per_second: 1MiB, messages_per_second: 9, handshakes_per_address: 8}\n");
+    cr_assert_eq(config->listeners[0].proxy.trusted_count, 2);
+    cr_assert_eq(config->routes[0].limits.bytes_per_second, 1 << 20);
+    cr_assert_eq(config->routes[0].limits.messages_per_second, 9);
+    cr_assert_eq(config->admission.handshakes_per_address, 8);
+    config_close(&config);
+}
+
 Test(config_refusals, parts_that_are_not_built) {
     static const struct refusal rows[] = {
         {BASE "auth: {a: {forward: {}}}\n"
               "backplane: {}\n",
          "f.yaml:3:12: `forward` is not built yet in this version; remove it\n"
          "f.yaml:4:1: `backplane` is not built yet in this version; remove it\n"},
-        {"listeners: [{address: 1.2.3.4:5, proxy_protocol: {}}]\n" ROUTE,
-         "f.yaml:1:34: `proxy_protocol` is not built yet in this version; remove it\n"},
         {BASE "upstreams: *x\n", "f.yaml:3:12: aliases are not part of this dialect; write the "
                                  "value out instead of `*x`\n"},
     };

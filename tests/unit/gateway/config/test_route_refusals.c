@@ -307,7 +307,8 @@ Test(config_route_refusals, keys_in_the_wrong_map) {
          "f.yaml:4:50: `header` is global; set it in `limits` at the top level\n"
          "f.yaml:4:64: `handshakes_per_second` is global; set it in `limits` at the top level\n"
          "f.yaml:4:90: unknown key `foo` in a route's `limits`; remove it, or write one of "
-         "connections, per_address, message, channels, fragments, idle, age\n"
+         "connections, per_address, message, messages_per_second, bytes_per_second, channels, "
+         "fragments, idle, age\n"
          "f.yaml:5:41: `kernel` is global; set it in `backpressure` at the top level\n"
          "f.yaml:5:55: `worker_queue` is global; set it in `backpressure` at the top level\n"
          "f.yaml:5:76: unknown key `messge` in a route; did you mean `messages`?\n"},

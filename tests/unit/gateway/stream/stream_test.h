@@ -55,6 +55,7 @@ struct stream_test {
     struct address addresses[STREAM_TEST_CONNS + 1];
     uint32_t sessions[STREAM_TEST_CONNS + 1];
     uint8_t notes[STREAM_TEST_CONNS + 1];
+    struct stream_rate rates[STREAM_TEST_CONNS + 1];
     struct stream_paused paused[2 * STREAM_TEST_CONNS];
     struct conn_settings settings[SETTINGS_MAX];
     struct stream_rule rules[SETTINGS_MAX];
@@ -147,6 +148,7 @@ static inline struct stream_test *stream_test_open(const char *routes, uint32_t 
                                    .addresses = test->addresses,
                                    .sessions = test->sessions,
                                    .notes = test->notes,
+                                   .rates = test->rates,
                                    .paused = test->paused,
                                    .paused_max = 2 * STREAM_TEST_CONNS,
                                    .settings = test->settings,
