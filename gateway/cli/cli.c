@@ -19,7 +19,7 @@ static const char usage[] =
     "                            --fix-plan --strict --pid --root)\n"
     "  probe URL                 does the path to there speak WebSocket (--idle --max --timeout "
     "--origin\n"
-    "                            --subprotocol --header)\n"
+    "                            --subprotocol --header --ca --insecure)\n"
     "  config                    print the demo configuration\n"
     "  version | help\n"
     "\n"

@@ -17,11 +17,12 @@
 #include "gateway/cli/internal.h"
 #include "gateway/seam/clock.h"
 #include "gateway/seam/entropy.h"
+#include "gateway/tls/client.h"
 
 enum { REQUEST_ROOM = 16384 };
 
 static const char usage[] =
-    "usage: holdfast probe ws://HOST[:PORT][/PATH] [options]\n"
+    "usage: holdfast probe ws[s]://HOST[:PORT][/PATH] [options]\n"
     "\n"
     "Whether the path to there speaks WebSocket: the 101 or what came instead, and pings.\n"
     "\n"
@@ -31,6 +32,8 @@ static const char usage[] =
     "  --origin ORIGIN      as the page of a browser would have\n"
     "  --subprotocol NAMES  offered, comma-separated\n"
     "  --header 'NAME: V'   a further field; up to 16\n"
+    "  --ca FILE            wss: who may have signed the certificate (PEM; Debian's list)\n"
+    "  --insecure           wss: any certificate will do\n"
     "\n"
     "Exit status: 0 it works, 1 it does not, 2 wrong usage.\n";
 
@@ -73,6 +76,10 @@ int probe_connect(struct probe *probe) {
 }
 
 int probe_send(struct probe *probe, struct span bytes) {
+    if (probe->tls != NULL) {
+        errno = ECONNRESET;
+        return tls_client_send(probe->tls, bytes) == 0 ? 0 : -1;
+    }
     while (bytes.length > 0) {
         ssize_t sent = send(probe->file, bytes.data, bytes.length, MSG_NOSIGNAL);
         if (sent < 0 && errno != EINTR) {
@@ -83,17 +90,27 @@ int probe_send(struct probe *probe, struct span bytes) {
     return 0;
 }
 
+static ssize_t bytes_take(struct probe *probe) {
+    struct span_mut room = {.data = probe->buffer + probe->used,
+                            .length = (uint32_t)sizeof probe->buffer - probe->used};
+    if (probe->tls == NULL) {
+        return recv(probe->file, room.data, room.length, 0);
+    }
+    int64_t count = tls_client_receive(probe->tls, room);
+    errno = count == -EAGAIN ? EINTR : ECONNRESET; // a part of a record: asked again
+    return (ssize_t)count;
+}
+
 enum probe_heard probe_hear(struct probe *probe, uint64_t due_ns) {
     struct pollfd wait = {.fd = probe->file, .events = POLLIN};
     uint64_t now_ns = clock_now_ns();
+    bool has_bytes = probe->tls != NULL && tls_client_has_bytes(probe->tls);
     int wait_ms = due_ns > now_ns ? (int)((due_ns - now_ns) / PROBE_NS_PER_MS) + 1 : 0;
-    int ready = poll(&wait, 1, wait_ms);
+    int ready = has_bytes ? 1 : poll(&wait, 1, wait_ms);
     if (ready == 0 || probe->used == sizeof probe->buffer) {
         return PROBE_HEARD_NOTHING;
     }
-    ssize_t count = ready < 0 ? -1
-                              : recv(probe->file, probe->buffer + probe->used,
-                                     sizeof probe->buffer - probe->used, 0);
+    ssize_t count = ready < 0 ? -1 : bytes_take(probe);
     if (count < 0) {
         return errno == EINTR ? PROBE_HEARD_BYTES : PROBE_HEARD_RESET; // none, and asked again
     }
@@ -102,13 +119,14 @@ enum probe_heard probe_hear(struct probe *probe, uint64_t due_ns) {
     return count == 0 ? PROBE_HEARD_END : PROBE_HEARD_BYTES;
 }
 
-// ws://host:port/path, [v6] in brackets. False: not that.
+// ws://host:port/path or wss://, [v6] in brackets. False: not that.
 static bool url_split(struct probe *probe) {
     const char *at = probe->options.url;
-    if (strncmp(at, "ws://", 5) != 0) {
+    probe->is_tls = strncmp(at, "wss://", 6) == 0;
+    if (!probe->is_tls && strncmp(at, "ws://", 5) != 0) {
         return false;
     }
-    at += 5;
+    at += probe->is_tls ? 6 : 5;
     size_t length = strcspn(at, "/?#");
     probe->path = at[length] == '/' ? at + length : "/";
     if (length == 0 || length >= sizeof probe->authority || at[length] == '?' ||
@@ -127,7 +145,9 @@ static bool url_split(struct probe *probe) {
     }
     memcpy(probe->host, probe->authority + skip, host - 2 * skip);
     (void)snprintf(probe->port, sizeof probe->port, "%.7s",
-                   has_port ? colon + 1 : "80"); // checked above
+                   has_port        ? colon + 1
+                   : probe->is_tls ? "443"
+                                   : "80"); // checked above
     return true;
 }
 
@@ -319,6 +339,8 @@ static bool option_take(struct probe_options *options, const char *name, const c
     }
     if (strcmp(name, "--origin") == 0) {
         options->origin = value;
+    } else if (strcmp(name, "--ca") == 0) {
+        options->ca_file = value;
     } else if (strcmp(name, "--subprotocol") == 0) {
         options->subprotocols = value;
     } else if (strcmp(name, "--header") == 0 && options->header_count < PROBE_HEADERS_MAX &&
@@ -331,10 +353,14 @@ static bool option_take(struct probe_options *options, const char *name, const c
 }
 
 static bool options_parse(struct probe_options *options, int count, char **arguments) {
-    *options = (struct probe_options){.idle_ms_max = 120000, .timeout_ms = 10000};
+    *options = (struct probe_options){.idle_ms_max = 120000,
+                                      .timeout_ms = 10000,
+                                      .ca_file = "/etc/ssl/certs/ca-certificates.crt"};
     for (int i = 2; i < count; i++) {
         if (strcmp(arguments[i], "--idle") == 0) {
             options->is_idle = true;
+        } else if (strcmp(arguments[i], "--insecure") == 0) {
+            options->is_insecure = true;
         } else if (arguments[i][0] == '-') {
             if (i + 1 == count || !option_take(options, arguments[i], arguments[i + 1])) {
                 return false;
@@ -356,16 +382,13 @@ int cli_probe(int count, char **arguments) {
     }
     probe->file = -1;
     if (!options_parse(&probe->options, count, arguments) || !url_split(probe)) {
-        bool is_tls = probe->options.url != NULL && strncmp(probe->options.url, "wss:", 4) == 0;
-        (void)fputs(is_tls ? "holdfast: wss:// is not spoken here yet: probe the plain port behind "
-                             "it with ws://\n"
-                           : usage,
-                    stderr);
+        (void)fputs(usage, stderr);
         free(probe);
         return 2;
     }
     (void)printf("%s\n", probe->options.url);
-    bool is_open = probe_connect(probe) == 0 && handshake(probe);
+    bool is_connected = probe_connect(probe) == 0 && (!probe->is_tls || probe_secure(probe) == 0);
+    bool is_open = is_connected && handshake(probe);
     bool is_fine = is_open && probe_pings(probe);
     if (is_fine && probe->options.is_idle) {
         is_fine = probe_idle(probe);
@@ -373,6 +396,7 @@ int cli_probe(int count, char **arguments) {
     if (is_fine) {
         probe_leave(probe);
     }
+    tls_client_close(probe->tls);
     if (probe->file >= 0) {
         (void)close(probe->file); // nothing more is expected of it
     }

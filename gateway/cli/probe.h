@@ -9,6 +9,8 @@
 
 enum { PROBE_ROOM = HEADER_BYTES_MAX, PROBE_HEADERS_MAX = 16, PROBE_NS_PER_MS = 1000000 };
 
+struct tls_client;
+
 struct probe_options {
     const char *url;
     const char *origin;       // NULL: none is sent
@@ -18,16 +20,20 @@ struct probe_options {
     uint64_t idle_ms_max; // of one silence
     uint64_t timeout_ms;  // for each answer
     bool is_idle;         // find out how long a silence may last
+    bool is_insecure;     // wss: any certificate will do
+    const char *ca_file;  // wss: PEM of who may have signed it
 };
 
 struct probe {
     struct probe_options options;
     char host[256], port[8];
-    const char *path;     // within the URL
-    char authority[264];  // Host
-    int file;             // -1: not connected
-    bool has_compression; // agreed on
-    uint32_t used;        // of the buffer
+    const char *path;       // within the URL
+    char authority[264];    // Host
+    int file;               // -1: not connected
+    bool is_tls;            // wss
+    struct tls_client *tls; // once hands are shaken
+    bool has_compression;   // agreed on
+    uint32_t used;          // of the buffer
     uint8_t buffer[PROBE_ROOM];
     uint8_t key[24]; // Sec-WebSocket-Key
     struct http_response response;
@@ -43,6 +49,8 @@ enum probe_heard {
 
 // 0, or -1 with the reason printed.
 int probe_connect(struct probe *probe);
+// probe_tls.c: shakes hands and says with what; 0, or -1 with the reason printed.
+int probe_secure(struct probe *probe);
 int probe_send(struct probe *probe, struct span bytes);
 // Waits for bytes until `due_ns`.
 enum probe_heard probe_hear(struct probe *probe, uint64_t due_ns);

@@ -11,6 +11,7 @@ import time
 from harness.gateway import binary_path, free_port
 from harness.rows import row
 from harness.wire import Wrong
+from system import tls
 
 BASE = """\
 listeners:
@@ -181,7 +182,7 @@ def idle_cut(t, talk, pattern):
     said(text, pattern)
 
 
-@row(SOURCE, "2: wrong usage; 1: nobody listens", cases=["usage", "wss", "field", "refused"])
+@row(SOURCE, "2: wrong usage; 1: nobody listens", cases=["usage", "field", "refused"])
 def usage(t, case):
     url = f"ws://127.0.0.1:{free_port()}/"
     if case == "refused":
@@ -189,4 +190,39 @@ def usage(t, case):
     elif case == "field":
         probe(url, "--header", "A: b\r\nC: d", status=2)
     else:
-        probe("http://127.0.0.1/" if case == "usage" else url.replace("ws", "wss"), status=2)
+        probe("http://127.0.0.1/", status=2)
+
+
+SECURE = BASE.replace(
+    "  - address: 127.0.0.1:{port}\n",
+    '  - {address: "127.0.0.1:{port}", tls: {certificate: chain.pem, key: key.pem}}\n',
+).replace("1s\n", "1s\nkeepalive: {ping: 400ms, pong: 200ms}\n", 1)
+
+
+@row(SOURCE, "wss: verified, the certificate that no browser would take is named, and --insecure looks behind it")
+def secure(t):
+    name = "localhost"
+    files = tls.files(name=name)
+    gateway = t.start(SECURE, files=files)
+    chain = str(gateway.folder / "chain.pem")
+    other = gateway.folder / "other.pem"
+    other.write_text(tls.certificate(name="gateway.test")[0])
+    url = f"wss://{name}:{gateway.port}/echo"
+    text = probe(url, "--ca", chain, status=0)
+    said(text, r"^  TLS          TLSv1.3, \S+, certificate verified in [\d.]+ ms$", "^  answer       101 ")
+    said(text, r"^  ping         [\d.]+ ms, [\d.]+ ms, [\d.]+ ms$")
+    text = probe(url, "--ca", chain, "--idle", "--max", "1s", status=0)
+    said(text, r"^  idle         1.0 s survived \(the server pinged")
+    text = probe(url, "--ca", str(other), status=1)
+    said(text, "^  no TLS       .*: (nobody|its certificate is signed by itself)", "--insecure")
+    text = probe(f"wss://127.0.0.1:{gateway.port}/echo", "--ca", chain, status=1)
+    said(text, "^  no TLS       .*: its certificate is for another name$")
+    text = probe(f"wss://127.0.0.1:{gateway.port}/echo", "--insecure", status=0)
+    said(text, "certificate not looked at", "^  answer       101 ")
+    text = probe(url, "--ca", "/nonexistent", status=1)
+    said(text, "authorities that are trusted here cannot be read")
+    text = probe(url.replace("wss", "ws"), status=1)
+    said(text, "^  answer       400 ")
+    plain_gateway = t.start(BASE)
+    text = probe(f"wss://{name}:{plain_gateway.port}/echo", "--insecure", status=1)
+    said(text, "^  no TLS       ")
