@@ -54,8 +54,8 @@ enum {
     HANDSHAKES_PER_ADDRESS_MAX = 1000000, // a microsecond apart: what its bucket can tell
     MESSAGES_PER_SECOND_MAX = 1000000,    // of one connection
     BYTES_PER_SECOND_MAX = 1 << 30,       // of one connection
-    ADDRESS_BUCKETS = 65536, // of handshakes, by hash of the address: of two that meet in one
-                             // within a second, the later takes it over with a full bucket
+    ADDRESS_BUCKETS = 65536,  // of handshakes, by hash of the address: of two that meet in one
+                              // within a second, the later takes it over with a full bucket
     MEMORY_MARK_PERCENT = 75, // of worker_queue held: who is not in yet is refused from here on
 
     // Configuration

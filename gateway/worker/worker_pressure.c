@@ -82,7 +82,7 @@ static void shed(struct worker *worker, uint32_t index) {
 // meet their route's policy first.
 void worker_relieve(struct worker *worker) {
     uint64_t held_bytes = worker_queue_held(worker);
-    worker->stream.is_full = held_bytes > worker->worker_queue_bytes / 100 * MEMORY_MARK_PERCENT;
+    worker->stream.is_full = held_bytes * 100 > worker->worker_queue_bytes * MEMORY_MARK_PERCENT;
     if (held_bytes <= worker->worker_queue_bytes) {
         return;
     }

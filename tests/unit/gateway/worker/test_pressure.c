@@ -91,6 +91,24 @@ Test(pressure, below_the_mark_nothing_happens) {
     rig_close(rig);
 }
 
+Test(pressure, from_the_mark_on_nobody_more_comes_in_and_who_is_in_stays) {
+    struct rig *rig = rig_open();
+    uint32_t index = open_holder(rig, OUTBOX_CLOSE, 10);
+    uint64_t held = worker_queue_held(&rig->worker);
+    uint64_t total = (held * 100 + MEMORY_MARK_PERCENT - 1) / MEMORY_MARK_PERCENT;
+    rig->worker.worker_queue_bytes = total;
+    worker_relieve(&rig->worker);
+    cr_assert_not(rig->worker.stream.is_full);
+    rig->worker.worker_queue_bytes = total - 1;
+    worker_relieve(&rig->worker);
+    cr_assert(rig->worker.stream.is_full);
+    cr_assert_eq(conn_of(rig, index)->state, CONN_OPEN);
+    rig->worker.worker_queue_bytes = total;
+    worker_relieve(&rig->worker);
+    cr_assert_not(rig->worker.stream.is_full);
+    rig_close(rig);
+}
+
 Test(pressure, the_largest_goes_first_and_no_more_than_it_takes) {
     struct rig *rig = rig_open();
     uint32_t small = open_holder(rig, OUTBOX_CLOSE, 5);
