@@ -56,7 +56,7 @@ uint64_t arena_book_bytes(uint64_t space_bytes) {
 void arena_init(struct arena *arena, struct memory space, struct memory book,
                 uint64_t limit_bytes) {
     check(space.length > 0 && space.length % ARENA_STEP_BYTES == 0);
-    check(space.length / ARENA_UNIT_BYTES <= (uint64_t)UINT32_MAX + 1);
+    check(space.length <= ARENA_SPACE_BYTES_MAX);
     check((uintptr_t)space.data % ARENA_UNIT_BYTES == 0);
     check((uintptr_t)book.data % sizeof(uint64_t) == 0);
     check(book.length >= arena_book_bytes(space.length));

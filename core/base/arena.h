@@ -16,6 +16,9 @@ enum {
     ARENA_CLASS_COUNT = 48,
 };
 
+// Of a range: 2^32 units.
+#define ARENA_SPACE_BYTES_MAX ((uint64_t)256 << 30)
+
 struct arena_step {
     uint32_t free_head;  // handle of a given-back block of this step, 0 = none
     uint32_t bump;       // small: blocks ever handed out since the step was empty. Run: its pages

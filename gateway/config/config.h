@@ -27,6 +27,7 @@ struct config_address {
 };
 
 enum config_tls_version { CONFIG_TLS_12, CONFIG_TLS_13 };
+enum config_tls_layer { CONFIG_TLS_COMPACT, CONFIG_TLS_LIBRARY };
 
 // The files' contents, not yet judged.
 struct config_certificate {
@@ -41,8 +42,9 @@ struct config_tls {
     uint32_t more_count;
     struct span client_ca; // PEM: clients need a certificate of theirs; empty: they need none
     struct config_place place;
-    uint8_t version_min; // enum config_tls_version
-    bool is_present;     // false: the listener is plain
+    uint8_t version_min;  // enum config_tls_version
+    uint8_t record_layer; // enum config_tls_layer
+    bool is_present;      // false: the listener is plain
 };
 
 // Who may say by a PROXY header whose connection it is; from others none is accepted.

@@ -36,11 +36,14 @@ static bool tls_equal(const struct config *a, const struct config *b) {
     return is_equal;
 }
 
-// Memory and ports were opened for what is plain and what is not.
+// Memory and ports were opened for what is plain and what is not, and for one record layer.
 static bool tls_presence_equal(const struct config *a, const struct config *b) {
     bool is_equal = true;
     for (uint32_t i = 0; is_equal && i < a->listener_count && i < b->listener_count; i++) {
-        is_equal = a->listeners[i].tls.is_present == b->listeners[i].tls.is_present;
+        const struct config_tls *x = &a->listeners[i].tls;
+        const struct config_tls *y = &b->listeners[i].tls;
+        is_equal = x->is_present == y->is_present &&
+                   (!x->is_present || x->record_layer == y->record_layer);
     }
     return is_equal;
 }
@@ -249,8 +252,9 @@ static const struct part parts[CONFIG_CHANGE_COUNT] = {
                                  "opened its own sockets.",
                                  true},
     [CONFIG_CHANGE_TLS] = {tls_equal, "Certificates apply to new connections.", false},
-    [CONFIG_CHANGE_TLS_PRESENCE] = {tls_presence_equal,
-                                    "Whether a listener has `tls` needs a restart.", true},
+    [CONFIG_CHANGE_TLS_PRESENCE] =
+        {tls_presence_equal,
+         "Whether a listener has `tls`, and its `record_layer`, need a restart.", true},
     [CONFIG_CHANGE_PROXY] = {proxies_equal, "`proxy_protocol` applies to new connections.", false},
     [CONFIG_CHANGE_ADMIN] = {admin_equal, "`admin.address` needs a restart.", true},
     [CONFIG_CHANGE_TOKEN] = {token_equal, "The admin token is replaced for the next request.",

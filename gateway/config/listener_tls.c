@@ -12,7 +12,8 @@ struct tls_section {
     uint8_t minimum_version;
 };
 
-static const char *const layer_names[] = {"compact", NULL};
+static const char *const layer_names[] = {
+    [CONFIG_TLS_COMPACT] = "compact", [CONFIG_TLS_LIBRARY] = "library", NULL};
 static const char *const version_names[] = {[CONFIG_TLS_12] = "1.2", [CONFIG_TLS_13] = "1.3", NULL};
 
 enum { CERTIFICATE_KEYS = 2 };
@@ -105,6 +106,7 @@ void config_tls_read(struct config_reader *reader, const struct config_node *map
     tls->is_present = true;
     tls->place = map->place;
     tls->version_min = section.minimum_version;
+    tls->record_layer = section.record_layer;
     tls->first = certificate_keep(reader, &section, map->place);
     certificates_read(reader, section.certificates, tls);
     file_keep(reader, "tls.client_ca", section.client_ca, &tls->client_ca);

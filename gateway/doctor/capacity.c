@@ -67,6 +67,15 @@ struct memory_room {
     uint32_t kernel_bytes;
 };
 
+// Where a listener's record layer is the library's own, that is what is reckoned with.
+static uint64_t tls_bytes(const struct config *config) {
+    bool is_kept = false;
+    for (uint32_t i = 0; i < config->listener_count; i++) {
+        is_kept = is_kept || config->listeners[i].tls.record_layer == CONFIG_TLS_LIBRARY;
+    }
+    return CAPACITY_TLS_BYTES + (is_kept ? TLS_KEPT_BYTES_MAX : 0);
+}
+
 static void memory_term(const struct memory_room *room, const struct config *config,
                         struct capacity *capacity) {
     uint64_t ours =
@@ -85,7 +94,7 @@ static void memory_term(const struct memory_room *room, const struct config *con
     uint64_t queued =
         (config->kernel_bytes + config->backpressure.queue_bytes) / CAPACITY_BUSY_SHARE;
     capacity->held = least(capacity->held, usable / each);
-    capacity->held_tls = least(capacity->held_tls, usable / (each + CAPACITY_TLS_BYTES));
+    capacity->held_tls = least(capacity->held_tls, usable / (each + tls_bytes(config)));
     capacity->busy = least(capacity->busy, usable / (each + queued));
     capacity->each_bytes = CAPACITY_KERNEL_BYTES + ours;
 }

@@ -10,11 +10,13 @@
 static int context_open(struct tls_context **context, const struct config_tls *tls,
                         const char **reason, struct config_place *place) {
     bool is_newest = tls->version_min == CONFIG_TLS_13;
+    bool is_kept = tls->record_layer == CONFIG_TLS_LIBRARY;
     struct tls_context_options options = {.certificate = tls->first.certificate,
                                           .key = tls->first.key,
                                           .client_ca = tls->client_ca,
                                           .version_min =
-                                              is_newest ? TLS_VERSION_13 : TLS_VERSION_12};
+                                              is_newest ? TLS_VERSION_13 : TLS_VERSION_12,
+                                          .layer = is_kept ? TLS_LAYER_LIBRARY : TLS_LAYER_COMPACT};
     *place = tls->place;
     int error = tls_context_open(context, &options, reason);
     for (uint32_t i = 0; error == 0 && i < tls->more_count; i++) {
@@ -104,9 +106,14 @@ bool site_tls_open(struct process *process, struct site *site, const struct site
             site->tls[i] = former == NULL ? NULL : tls_context_share(former->tls[i]);
             continue;
         }
+        struct config_tls wanted = *tls;
+        if (former != NULL) { // memory was laid out for it: another one needs a restart
+            bool is_kept = tls_context_layer(former->tls[i]) == TLS_LAYER_LIBRARY;
+            wanted.record_layer = is_kept ? CONFIG_TLS_LIBRARY : CONFIG_TLS_COMPACT;
+        }
         const char *reason;
         struct config_place place;
-        if (context_open(&site->tls[i], tls, &reason, &place) != 0) {
+        if (context_open(&site->tls[i], &wanted, &reason, &place) != 0) {
             return false;
         }
     }
@@ -129,6 +136,20 @@ void site_proxies_set(const struct process *process, struct site *site) {
 void site_tls_close(struct site *site) {
     for (uint32_t i = 0; i < LISTENERS_MAX; i++) {
         tls_context_close(&site->tls[i]);
+    }
+}
+
+void site_tls_warn(const struct process *process) {
+    for (uint32_t i = 0; i < process->listener_count; i++) {
+        const struct config_tls *tls = &process->config->listeners[i].tls;
+        bool is_asked = tls->is_present && tls->record_layer == CONFIG_TLS_COMPACT;
+        if (is_asked && tls_context_layer(process->site->tls[i]) == TLS_LAYER_LIBRARY) {
+            log_event(process->log, LOG_LEVEL_WARN, "record_layer",
+                      log_span("listener", listener_address(process, i)),
+                      log_text("text", "this wolfSSL does not give its keys out, so its own record "
+                                       "layer is used: 54 KB a connection; build with one that has "
+                                       "--enable-pkcallbacks and --enable-atomicuser"));
+        }
     }
 }
 

@@ -289,6 +289,7 @@ int process_launch(struct process *process) {
         log_event(process->log, LOG_LEVEL_WARN, "no_effect", log_text("key", "engine.zero_copy"),
                   log_text("text", "not built yet: every send copies"));
     }
+    site_tls_warn(process);
     uint32_t started = 0;
     for (; started < process->worker_count; started++) {
         if (worker_start(process, started, cpu_choose(&allowed, started)) != 0) {

@@ -123,6 +123,8 @@ bool site_tls_open(struct process *process, struct site *site, const struct site
 void site_tls_close(struct site *site);
 // Whose PROXY headers its listeners believe; behind site_tls_open, which notes the first site's.
 void site_proxies_set(const struct process *process, struct site *site);
+// Says so where this wolfSSL cannot do what a listener's `record_layer` asks for.
+void site_tls_warn(const struct process *process);
 // When the first of a listener's certificates ends, in seconds since 1970 UTC; 0: no memory. Of a
 // configuration that files_config_open has accepted.
 int64_t certificates_expiry_s(const struct config_tls *tls);

@@ -7,10 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#if !defined(HAVE_PK_CALLBACKS) || !defined(ATOMIC_USER) || !defined(HAVE_HKDF)
-#error "this wolfSSL does not give its keys out: --enable-pkcallbacks --enable-atomicuser"
-#endif
-
 // With AES instructions AES-GCM is the fastest, without them ChaCha20 by 2.6 to 3 times; and then
 // AES by tables tells its key to who shares the cache.
 #define SUITES_CHACHA_13 "TLS13-CHACHA20-POLY1305-SHA256"
@@ -30,6 +26,10 @@ static const char suites[] =
 int tls_library_open(void) {
     bool is_ready = tls_memory_hook() == 0 && wolfSSL_Init() == WOLFSSL_SUCCESS;
     return is_ready ? 0 : -ENOTSUP;
+}
+
+bool tls_library_may_export(void) {
+    return TLS_KEYS_ARE_SHOWN;
 }
 
 void tls_library_close(void) {
@@ -176,6 +176,7 @@ int tls_context_open(struct tls_context **context, const struct tls_context_opti
         return -ENOMEM;
     }
     (*context)->version_min = options->version_min;
+    (*context)->layer = tls_library_may_export() ? options->layer : TLS_LAYER_LIBRARY;
     (*context)->holds = 1;
     uint32_t client_ca_bytes = options->client_ca.length;
     if (client_ca_bytes > 0) {
@@ -201,6 +202,10 @@ int64_t tls_context_expiry_s(const struct tls_context *context) {
         earliest_s = expiry_s < earliest_s ? expiry_s : earliest_s;
     }
     return earliest_s;
+}
+
+enum tls_layer tls_context_layer(const struct tls_context *context) {
+    return context->layer;
 }
 
 struct tls_context *tls_context_share(struct tls_context *context) {

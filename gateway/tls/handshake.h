@@ -26,11 +26,13 @@ struct tls_context_options {
     struct span client_ca;   // PEM: who must have signed the client's certificate; empty: none is
                              // asked for
     enum tls_version version_min;
+    enum tls_layer layer; // after the handshake; the library's where this wolfSSL keeps its keys
 };
 
-// Once per process, before anything else here. 0 or -ENOTSUP: this wolfSSL cannot give its keys
-// out.
+// Once per process, before anything else here. 0 or -ENOTSUP: this wolfSSL cannot be used.
 MUST_USE int tls_library_open(void);
+// Whether this wolfSSL gives its keys out, as the compact record layer needs.
+bool tls_library_may_export(void);
 void tls_library_close(void);
 
 // 0, -ENOMEM, or -EINVAL: then `*reason` says what of the options is wrong, and what to write
@@ -43,6 +45,8 @@ MUST_USE int tls_context_add(struct tls_context *context, struct span certificat
                              const char **reason);
 // When the first of its certificates ends, in seconds since 1970 UTC.
 int64_t tls_context_expiry_s(const struct tls_context *context);
+// The layer that its connections get.
+enum tls_layer tls_context_layer(const struct tls_context *context);
 // The same context for one more owner, who closes it as well. The control thread's, as open and
 // close are.
 struct tls_context *tls_context_share(struct tls_context *context);
@@ -68,6 +72,7 @@ struct tls_handshake {
     struct tls_tickets *tickets; // NULL: it neither takes nor gives any
     struct tls_capture capture;
     struct tls_trail trail;
+    enum tls_layer layer;
     bool is_done;
     bool is_refused; // the client offers protocols, and ours is not among them
     bool was_full;   // `target` was, in the step that runs
@@ -101,6 +106,7 @@ enum tls_handshake_result tls_handshake_feed(struct tls_handshake *handshake,
 
 // After DONE, before close. The record layer takes over: 0, or -ENOTSUP (a suite that it does not
 // have), or -EPROTO (the keys that the library shows do not follow from its secrets): then close.
+// tls_session_begin (session.h) decides between this and the library's own layer.
 MUST_USE int tls_handshake_finish(const struct tls_handshake *handshake, struct tls_record *record);
 // Whether a ticket made the handshake short; the suite's name, a constant of the library.
 bool tls_handshake_is_resumed(const struct tls_handshake *handshake);

@@ -1,6 +1,6 @@
 // What the files of the record layer share. Same thread and memory rules as record.h.
 #pragma once
-#include "gateway/tls/record.h"
+#include "gateway/tls/session.h"
 
 enum tls_content {
     TLS_CONTENT_CIPHER_CHANGE = 20,
@@ -39,3 +39,24 @@ void tls_record_associated(uint64_t sequence, const uint8_t *head, uint32_t text
                            uint8_t associated[13]);
 // The next generation of keys (RFC 8446 7.2).
 void tls_record_rekey(const struct tls_record *record, struct tls_record_half *half);
+
+// Where pieces that lie one behind the other have been read to.
+struct tls_gather {
+    const struct span *pieces;
+    uint32_t piece;
+    uint32_t at;
+};
+
+uint64_t tls_gather_bytes(const struct span *pieces, uint32_t piece_count);
+// Copies the next `length` bytes, which there are.
+void tls_gather_next(struct tls_gather *gather, uint8_t *target, uint32_t length);
+
+// kept.c: the library's own layer behind session.h.
+MUST_USE int tls_kept_begin(struct tls_kept *kept, struct tls_handshake *handshake);
+void tls_kept_fini(struct tls_kept *kept);
+struct tls_opened tls_kept_open(struct tls_kept *kept, struct span_mut received);
+uint64_t tls_kept_sealed_bytes(const struct tls_kept *kept, uint64_t text_bytes);
+int64_t tls_kept_seal(struct tls_kept *kept, const struct span *pieces, uint32_t piece_count,
+                      struct span_mut target);
+bool tls_kept_owes(const struct tls_kept *kept);
+uint32_t tls_kept_alert(struct tls_kept *kept, enum tls_alert alert, struct span_mut target);

@@ -6,6 +6,15 @@
 
 #include "gateway/tls/handshake.h"
 
+// Whether what tls_handshake_finish calls is there (--enable-pkcallbacks --enable-atomicuser).
+#ifndef TLS_KEYS_ARE_SHOWN
+#if defined(HAVE_PK_CALLBACKS) && defined(ATOMIC_USER) && defined(HAVE_HKDF)
+#define TLS_KEYS_ARE_SHOWN 1
+#else
+#define TLS_KEYS_ARE_SHOWN 0
+#endif
+#endif
+
 struct tls_certificate {
     WOLFSSL_CTX *library;
     char *names; // of hosts, in lower case, each with its terminator; an empty one ends them
@@ -19,6 +28,7 @@ struct tls_context {
     uint32_t count;
     uint32_t holds;
     enum tls_version version_min;
+    enum tls_layer layer;
     uint8_t *client_ca; // PEM; NULL: clients need no certificate
     uint32_t client_ca_bytes;
 };

@@ -157,7 +157,7 @@ static bool is_worn(const struct tls_record *record) {
     return record->version == TLS_VERSION_13 && record->out.sequence >= TLS_KEY_RECORDS_MAX;
 }
 
-static uint64_t text_bytes_of(const struct span *pieces, uint32_t piece_count) {
+uint64_t tls_gather_bytes(const struct span *pieces, uint32_t piece_count) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < piece_count; i++) {
         bytes += pieces[i].length;
@@ -176,14 +176,7 @@ uint64_t tls_record_sealed_bytes(const struct tls_record *record, uint64_t text_
     return text_bytes + records * TLS_RECORD_OVERHEAD_MAX + updates * TLS_RECORD_CONTROL_BYTES_MAX;
 }
 
-// Where the pieces have been read to.
-struct gather {
-    const struct span *pieces;
-    uint32_t piece;
-    uint32_t at;
-};
-
-static void gather_next(struct gather *gather, uint8_t *target, uint32_t length) {
+void tls_gather_next(struct tls_gather *gather, uint8_t *target, uint32_t length) {
     for (uint32_t done = 0; done < length;) {
         struct span rest = span_from(gather->pieces[gather->piece], gather->at);
         uint32_t part = rest.length < length - done ? rest.length : length - done;
@@ -201,7 +194,7 @@ static void gather_next(struct gather *gather, uint8_t *target, uint32_t length)
 
 int64_t tls_record_seal(struct tls_record *record, const struct span *pieces, uint32_t piece_count,
                         struct span_mut target) {
-    uint64_t left = text_bytes_of(pieces, piece_count);
+    uint64_t left = tls_gather_bytes(pieces, piece_count);
     check(target.length >= tls_record_sealed_bytes(record, left));
     if (record->out.state != TLS_RECORD_OPEN) {
         return -EPIPE;
@@ -214,13 +207,13 @@ int64_t tls_record_seal(struct tls_record *record, const struct span *pieces, ui
     if (record->out.owes_update) {
         at += update_seal(record, at);
     }
-    struct gather gather = {.pieces = pieces};
+    struct tls_gather gather = {.pieces = pieces};
     while (left > 0) {
         if (is_worn(record)) {
             at += update_seal(record, at);
         }
         uint32_t part = left < record->text_bytes_max ? (uint32_t)left : record->text_bytes_max;
-        gather_next(&gather, at + tls_record_before(record), part);
+        tls_gather_next(&gather, at + tls_record_before(record), part);
         at += record_seal(
             record, &(struct sealing){.at = at, .text_bytes = part, .type = TLS_CONTENT_DATA});
         left -= part;

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 enum tls_version { TLS_VERSION_12, TLS_VERSION_13 };
+enum tls_layer { TLS_LAYER_COMPACT, TLS_LAYER_LIBRARY };
 
 // Of one direction. Holds keys: it is never logged, and lies where core dumps do not look.
 struct tls_record_half {
@@ -44,7 +45,7 @@ struct tls_record {
     uint8_t version;         // enum tls_version
     uint8_t kind;            // enum aead_kind
     uint8_t hash;            // enum hash_kind
-    uint8_t unused;
+    uint8_t layer;           // TLS_LAYER_COMPACT: told apart from session.h's other one
 };
 static_assert(sizeof(struct tls_record) == 224, "exists once per TLS connection");
 

@@ -8,17 +8,17 @@
 //   1. tls_is_http(first bytes): a plain request on a TLS port; answer 400 in the clear and close.
 //   2. tls_handshake_open, then tls_handshake_feed with what was received and with room to write.
 //      MORE: send what was written, receive. FULL: send, then feed again. FAULT: send, close.
-//      DONE: send what was written; tls_handshake_finish fills the connection's tls_record, then
-//      tls_handshake_close frees the library's object (54 to 66 KB with Debian's wolfSSL, 0 after).
-//   3. tls_record_open for each record received, beginning with what feed did not consume: DATA
-//   goes
-//      to the connection as received bytes do. MORE: keep the tail, `wanted` bytes make it whole.
-//      tls_record_seal for what is sent, with tls_record_sealed_bytes of room. What was sealed is
-//      sent whole and in order, or the connection ends. tls_record_owes after opening: something is
-//      to be sealed even if there is no data. FAULT: tls_record_alert with its alert, send, close.
-//   4. At the end tls_record_alert(TLS_ALERT_CLOSE_NOTIFY), send, close; then tls_record_fini,
-//   which
-//      wipes. Before it: tls_handshake_close, if the handshake had not ended.
+//      DONE: send what was written; tls_session_begin makes the connection's tls_session of it,
+//      then tls_handshake_close frees the library's object (54 to 66 KB with Debian's wolfSSL, 0
+//      after), unless the context's layer is the library's own.
+//   3. tls_session_open for each record received, beginning with what feed did not consume: DATA
+//      goes to the connection as received bytes do. MORE: keep the tail, `wanted` bytes make it
+//      whole. tls_session_seal for what is sent, with tls_session_sealed_bytes of room. What was
+//      sealed is sent whole and in order, or the connection ends. tls_session_owes after opening:
+//      something is to be sealed even if there is no data. FAULT: tls_session_alert with its alert,
+//      send, close.
+//   4. At the end tls_session_alert(TLS_ALERT_CLOSE_NOTIFY), send, close; then tls_session_fini,
+//      which wipes. Before it: tls_handshake_close, if the handshake had not ended.
 //
 // Per worker, before its first handshake: tls_memory_set, so that the library's memory is bounded.
 //
@@ -27,6 +27,7 @@
 #pragma once
 #include "gateway/tls/handshake.h"
 #include "gateway/tls/record.h"
+#include "gateway/tls/session.h"
 #include "gateway/tls/tickets.h"
 
 struct arena;

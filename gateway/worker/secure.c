@@ -53,7 +53,7 @@ void secure_release(struct clients *clients, uint32_t index) {
     secure_shake_drop(clients, index);
     secure_tail_drop(clients, secure);
     sealed_drop(clients, secure);
-    tls_record_fini(&secure->record);
+    tls_session_fini(&secure->session);
     memset(secure, 0, sizeof(*secure));
 }
 
@@ -132,7 +132,7 @@ static uint32_t record_take(struct clients *clients, uint32_t index, struct span
                             struct span_mut *plain) {
     struct secure *secure = secure_at(clients, index);
     *plain = (struct span_mut){.data = NULL, .length = 0};
-    struct tls_opened opened = tls_record_open(&secure->record, bytes);
+    struct tls_opened opened = tls_session_open(&secure->session, bytes);
     secure->tail_wanted = (uint16_t)opened.wanted;
     switch (opened.kind) {
     case TLS_OPENED_DATA:
@@ -149,7 +149,7 @@ static uint32_t record_take(struct clients *clients, uint32_t index, struct span
     case TLS_OPENED_NOTHING:
         break;
     }
-    if (tls_record_owes(&secure->record)) {
+    if (tls_session_owes(&secure->session)) {
         conn_touch(&clients->conns, index);
     }
     return opened.consumed;
@@ -289,13 +289,13 @@ void secure_say(struct clients *clients, uint32_t index, enum tls_alert alert) {
         return; // in the middle of a send nothing can be said
     }
     struct arena *arena = clients->conns.arena;
-    uint32_t block = arena_take(arena, TLS_RECORD_CONTROL_BYTES_MAX);
+    uint32_t block = arena_take(arena, TLS_SESSION_CONTROL_BYTES_MAX);
     if (block == 0) {
         return; // the end of TCP says it as well
     }
     struct span_mut target = {.data = arena_at(arena, block),
-                              .length = TLS_RECORD_CONTROL_BYTES_MAX};
-    uint32_t length = tls_record_alert(&secure->record, alert, target);
+                              .length = TLS_SESSION_CONTROL_BYTES_MAX};
+    uint32_t length = tls_session_alert(&secure->session, alert, target);
     if (length == 0) {
         arena_give(arena, block);
         return;
@@ -324,22 +324,26 @@ static uint32_t pieces_cut(struct span *pieces, uint32_t *count) {
     return bytes;
 }
 
+static enum fault_id seal_fault(int64_t error) {
+    return error == -ENOMEM ? FAULT_out_of_memory : FAULT_tls_keys_used_up;
+}
+
 // Seals and sends; with no pieces only what the record layer owes.
 static enum fault_id pieces_send(struct clients *clients, uint32_t index, struct span *pieces,
                                  uint32_t count) {
     struct secure *secure = secure_at(clients, index);
     struct arena *arena = clients->conns.arena;
     uint32_t bytes = pieces_cut(pieces, &count);
-    uint32_t room = (uint32_t)tls_record_sealed_bytes(&secure->record, bytes);
+    uint32_t room = (uint32_t)tls_session_sealed_bytes(&secure->session, bytes);
     uint32_t block = arena_take(arena, room);
     if (block == 0) {
         return FAULT_out_of_memory;
     }
     struct span_mut target = {.data = arena_at(arena, block), .length = room};
-    int64_t sealed = tls_record_seal(&secure->record, pieces, count, target);
+    int64_t sealed = tls_session_seal(&secure->session, pieces, count, target);
     if (sealed <= 0) {
         arena_give(arena, block);
-        return sealed == 0 ? FAULT_none : FAULT_tls_keys_used_up;
+        return sealed == 0 ? FAULT_none : seal_fault(sealed);
     }
     secure->plain_bytes = bytes;
     secure_send_own(clients, index, block, (uint32_t)sealed);
@@ -368,7 +372,7 @@ void secure_send(struct clients *clients, uint32_t index) {
     }
     struct span pieces[SEND_PIECES_MAX];
     uint32_t count = conn_gather(&clients->conns, index, pieces);
-    if (count == 0 && !tls_record_owes(&secure->record)) {
+    if (count == 0 && !tls_session_owes(&secure->session)) {
         return;
     }
     enum fault_id fault = pieces_send(clients, index, pieces, count);

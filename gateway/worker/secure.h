@@ -34,7 +34,7 @@ enum secure_flag {
 
 // Of one connection, by its index; all zero while it is plain. Holds keys: core dumps leave it out.
 struct secure {
-    struct tls_record record;
+    struct tls_session session;
     uint32_t tail_block;   // arena: the beginning of a record, or a client's flight; 0: none
     uint32_t sealed_block; // arena: what is being sent; 0: nothing is, or a constant
     uint32_t sealed_bytes; // of it; 0: no send is in flight
@@ -80,10 +80,11 @@ struct secures {
 struct secures_options {
     struct memory table, shakes, space, book; // zero
     uint32_t connection_max;
+    bool keeps_library;         // a listener's record layer is the library's own
     const uint8_t *ticket_seed; // TLS_TICKET_SEED_BYTES
     uint64_t ticket_begin_ms;
 };
-// Fills the lengths of the four ranges from connection_max.
+// Fills the lengths of the four ranges from connection_max and keeps_library.
 void secures_memory_size(struct secures_options *options);
 // In the thread that will use it. Contexts are set by the owner.
 void secures_init(struct secures *secures, const struct secures_options *options);

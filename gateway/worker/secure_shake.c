@@ -10,10 +10,17 @@ static struct secure_shake *shake_at(const struct clients *clients, const struct
     return &clients->secures->shakes[secure->shake];
 }
 
+// What the library may take, in bytes.
+static uint64_t memory_limit(const struct secures_options *options) {
+    uint64_t kept = options->keeps_library ? options->connection_max : 0;
+    return TLS_MEMORY_BYTES_MAX + kept * TLS_KEPT_BYTES_MAX;
+}
+
 void secures_memory_size(struct secures_options *options) {
     options->table.length = ((uint64_t)options->connection_max + 1) * sizeof(struct secure);
     options->shakes.length = (uint64_t)(TLS_HANDSHAKES_MAX + 1) * sizeof(struct secure_shake);
-    options->space.length = 4 * (uint64_t)TLS_MEMORY_BYTES_MAX; // size classes leave holes
+    uint64_t space = 4 * memory_limit(options); // size classes leave holes
+    options->space.length = space < ARENA_SPACE_BYTES_MAX ? space : ARENA_SPACE_BYTES_MAX;
     options->book.length = arena_book_bytes(options->space.length);
 }
 
@@ -23,7 +30,9 @@ void secures_init(struct secures *secures, const struct secures_options *options
         .shakes = (struct secure_shake *)(void *)options->shakes.data,
         .free_first = 1,
     };
-    arena_init(&secures->memory, options->space, options->book, TLS_MEMORY_BYTES_MAX);
+    uint64_t limit = memory_limit(options);
+    arena_init(&secures->memory, options->space, options->book,
+               limit < options->space.length ? limit : options->space.length);
     tls_memory_set(&secures->memory);
     tls_tickets_init(&secures->tickets, options->ticket_seed, options->ticket_begin_ms);
     for (uint16_t i = 1; i < TLS_HANDSHAKES_MAX; i++) {
@@ -132,7 +141,7 @@ static void finish(struct clients *clients, uint32_t index, struct span_mut rest
     struct secure_shake *shake = shake_at(clients, secure);
     struct counters *counters = clients->conns.counters;
     bool is_resumed = tls_handshake_is_resumed(&shake->handshake);
-    int error = tls_handshake_finish(&shake->handshake, &secure->record);
+    int error = tls_session_begin(&secure->session, &shake->handshake);
     secure_shake_drop(clients, index);
     if (error != 0) {
         complain(clients, index, "the library's keys are not what follows from its secrets");

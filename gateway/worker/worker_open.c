@@ -114,13 +114,24 @@ static void layout_upstreams(struct layout *layout, struct worker_reserve *reser
     layout->relay_book = part(reserve, pool_book_bytes(relay_bytes, connection_max));
 }
 
+static bool keeps_library(const struct site *site) {
+    bool keeps = false;
+    for (uint32_t i = 0; i < LISTENERS_MAX; i++) {
+        keeps =
+            keeps || (site->tls[i] != NULL && tls_context_layer(site->tls[i]) == TLS_LAYER_LIBRARY);
+    }
+    return keeps;
+}
+
 static void layout_make(struct layout *layout, struct worker_reserve *reserve,
-                        const struct worker *worker, uint32_t connection_max) {
+                        const struct worker *worker, const struct worker_options *options) {
+    uint32_t connection_max = options->connection_max;
     reserve->used = 0;
     layout_conns(layout, reserve, worker->worker_queue_bytes, connection_max);
     layout_hub(layout, reserve, connection_max);
     struct secures_options *secures = &layout->secures;
     secures->connection_max = connection_max;
+    secures->keeps_library = keeps_library(options->site);
     secures_memory_size(secures);
     secures->table = part(reserve, secures->table.length);
     secures->shakes = part(reserve, secures->shakes.length);
@@ -376,13 +387,13 @@ int worker_open(struct worker *worker, const struct worker_options *options, con
         return error;
     }
     struct layout layout = {0};
-    layout_make(&layout, &worker->reserve, worker, options->connection_max);
+    layout_make(&layout, &worker->reserve, worker, options);
     *what = "memory";
     error = reserve_open(&worker->reserve, worker->reserve.used);
     if (error != 0) {
         return error;
     }
-    layout_make(&layout, &worker->reserve, worker, options->connection_max);
+    layout_make(&layout, &worker->reserve, worker, options);
     arena_init(&worker->arena, layout.arena_space, layout.arena_book, layout.arena_bytes);
     json_memory_set(&worker->arena);
     hub_open(worker, &layout, options->random);

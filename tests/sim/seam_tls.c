@@ -21,6 +21,10 @@ int tls_library_open(void) {
 void tls_library_close(void) {
 }
 
+bool tls_library_may_export(void) {
+    return true;
+}
+
 void tls_memory_set(struct arena *arena) {
     (void)arena; // nothing is taken from it
 }
@@ -50,6 +54,11 @@ int tls_context_add(struct tls_context *context, struct span certificate, struct
 int64_t tls_context_expiry_s(const struct tls_context *context) {
     (void)context;
     return 2000000000;
+}
+
+enum tls_layer tls_context_layer(const struct tls_context *context) {
+    (void)context;
+    return TLS_LAYER_COMPACT;
 }
 
 struct tls_context *tls_context_share(struct tls_context *context) {
@@ -103,9 +112,9 @@ enum tls_handshake_result tls_handshake_feed(struct tls_handshake *handshake,
     return TLS_HANDSHAKE_DONE;
 }
 
-int tls_handshake_finish(const struct tls_handshake *handshake, struct tls_record *record) {
+int tls_session_begin(struct tls_session *session, struct tls_handshake *handshake) {
     check(handshake->is_done);
-    *record = (struct tls_record){.text_bytes_max = TLS_TEXT_BYTES_MAX};
+    session->compact = (struct tls_record){.text_bytes_max = TLS_TEXT_BYTES_MAX};
     return 0;
 }
 
@@ -118,14 +127,14 @@ void tls_handshake_close(struct tls_handshake *handshake) {
     memset(handshake, 0, sizeof(*handshake));
 }
 
-void tls_record_fini(struct tls_record *record) {
-    memset(record, 0, sizeof(*record));
+void tls_session_fini(struct tls_session *session) {
+    memset(session, 0, sizeof(*session));
 }
 
-struct tls_opened tls_record_open(struct tls_record *record, struct span_mut received) {
-    check(record->in.state == TLS_RECORD_OPEN && received.length > 0);
+struct tls_opened tls_session_open(struct tls_session *session, struct span_mut received) {
+    check(session->compact.in.state == TLS_RECORD_OPEN && received.length > 0);
     uint32_t part = received.length < RECORD_BYTES ? received.length : RECORD_BYTES;
-    record->in.sequence++;
+    session->compact.in.sequence++;
     return (struct tls_opened){.kind = TLS_OPENED_DATA,
                                .alert = TLS_ALERT_NONE,
                                .data = {.data = received.data, .length = part},
@@ -133,32 +142,34 @@ struct tls_opened tls_record_open(struct tls_record *record, struct span_mut rec
                                .wanted = part};
 }
 
-uint64_t tls_record_sealed_bytes(const struct tls_record *record, uint64_t text_bytes) {
-    (void)record;
+uint64_t tls_session_sealed_bytes(const struct tls_session *session, uint64_t text_bytes) {
+    (void)session;
     return text_bytes + TLS_RECORD_OVERHEAD_MAX;
 }
 
-int64_t tls_record_seal(struct tls_record *record, const struct span *pieces, uint32_t piece_count,
-                        struct span_mut target) {
-    check(record->out.state == TLS_RECORD_OPEN);
+int64_t tls_session_seal(struct tls_session *session, const struct span *pieces,
+                         uint32_t piece_count, struct span_mut target) {
+    check(session->compact.out.state == TLS_RECORD_OPEN);
     uint32_t at = 0;
     for (uint32_t i = 0; i < piece_count; i++) {
         check(at + pieces[i].length <= target.length);
         memcpy(target.data + at, pieces[i].data, pieces[i].length);
         at += pieces[i].length;
     }
-    record->out.sequence++;
+    session->compact.out.sequence++;
     return at;
 }
 
-bool tls_record_owes(const struct tls_record *record) {
-    (void)record;
+bool tls_session_owes(const struct tls_session *session) {
+    (void)session;
     return false;
 }
 
-uint32_t tls_record_alert(struct tls_record *record, enum tls_alert alert, struct span_mut target) {
+uint32_t tls_session_alert(struct tls_session *session, enum tls_alert alert,
+                           struct span_mut target) {
     (void)alert;
-    check(record->out.state == TLS_RECORD_OPEN && target.length >= TLS_RECORD_CONTROL_BYTES_MAX);
-    record->out.state = TLS_RECORD_CLOSED;
+    check(session->compact.out.state == TLS_RECORD_OPEN &&
+          target.length >= TLS_SESSION_CONTROL_BYTES_MAX);
+    session->compact.out.state = TLS_RECORD_CLOSED;
     return 0; // in the clear there is nothing that says so
 }

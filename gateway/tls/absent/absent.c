@@ -12,6 +12,10 @@ int tls_library_open(void) {
     return 0;
 }
 
+bool tls_library_may_export(void) {
+    return false;
+}
+
 void tls_library_close(void) {
 }
 
@@ -48,6 +52,12 @@ int64_t tls_context_expiry_s(const struct tls_context *context) {
     (void)context;
     never();
     return 0;
+}
+
+enum tls_layer tls_context_layer(const struct tls_context *context) {
+    (void)context;
+    never();
+    return TLS_LAYER_COMPACT;
 }
 
 struct tls_context *tls_context_share(struct tls_context *context) {
@@ -104,9 +114,9 @@ enum tls_handshake_result tls_handshake_feed(struct tls_handshake *handshake,
     return TLS_HANDSHAKE_FAULT;
 }
 
-int tls_handshake_finish(const struct tls_handshake *handshake, struct tls_record *record) {
+int tls_session_begin(struct tls_session *session, struct tls_handshake *handshake) {
     (void)handshake;
-    (void)record;
+    (void)session;
     never();
     return -ENOTSUP;
 }
@@ -122,27 +132,27 @@ void tls_handshake_close(struct tls_handshake *handshake) {
     never();
 }
 
-void tls_record_fini(struct tls_record *record) {
-    (void)record;
+void tls_session_fini(struct tls_session *session) {
+    (void)session;
     never();
 }
 
-struct tls_opened tls_record_open(struct tls_record *record, struct span_mut received) {
-    (void)record;
+struct tls_opened tls_session_open(struct tls_session *session, struct span_mut received) {
+    (void)session;
     (void)received;
     never();
     return (struct tls_opened){.kind = TLS_OPENED_FAULT};
 }
 
-uint64_t tls_record_sealed_bytes(const struct tls_record *record, uint64_t text_bytes) {
-    (void)record;
+uint64_t tls_session_sealed_bytes(const struct tls_session *session, uint64_t text_bytes) {
+    (void)session;
     never();
     return text_bytes;
 }
 
-int64_t tls_record_seal(struct tls_record *record, const struct span *pieces, uint32_t piece_count,
-                        struct span_mut target) {
-    (void)record;
+int64_t tls_session_seal(struct tls_session *session, const struct span *pieces,
+                         uint32_t piece_count, struct span_mut target) {
+    (void)session;
     (void)pieces;
     (void)piece_count;
     (void)target;
@@ -150,14 +160,15 @@ int64_t tls_record_seal(struct tls_record *record, const struct span *pieces, ui
     return -ENOTSUP;
 }
 
-bool tls_record_owes(const struct tls_record *record) {
-    (void)record;
+bool tls_session_owes(const struct tls_session *session) {
+    (void)session;
     never();
     return false;
 }
 
-uint32_t tls_record_alert(struct tls_record *record, enum tls_alert alert, struct span_mut target) {
-    (void)record;
+uint32_t tls_session_alert(struct tls_session *session, enum tls_alert alert,
+                           struct span_mut target) {
+    (void)session;
     (void)alert;
     (void)target;
     never();

@@ -185,6 +185,8 @@ Test(config_diff, tls) {
     struct config_changes changes = changes_between(BASE, TLS_LISTENER(""));
     cr_assert(changes.count == 1 && changes.items[0].part == CONFIG_CHANGE_TLS_PRESENCE);
     cr_assert(changes.items[0].needs_restart);
+    changes = changes_between(TLS_LISTENER(""), TLS_LISTENER(", record_layer: library"));
+    cr_assert(changes.count == 1 && changes.items[0].part == CONFIG_CHANGE_TLS_PRESENCE);
     changes = changes_between(TLS_LISTENER(""), TLS_LISTENER(", minimum_version: 1.3"));
     cr_assert(changes.count == 1 && changes.items[0].part == CONFIG_CHANGE_TLS);
     cr_assert(!changes.items[0].needs_restart);

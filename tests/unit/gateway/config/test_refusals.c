@@ -478,9 +478,9 @@ Test(config_refusals, tls) {
         {TLS("{certificate: fullchain.pem, key: no.pem}"),
          "f.yaml:1:73: `tls.key` `no.pem` cannot be read: No such file or directory; create it, or "
          "correct the path\n"},
-        {TLS("{certificate: fullchain.pem, key: key.pem, record_layer: library}"),
-         "f.yaml:1:96: `tls.record_layer` is `library`, which is none of its words; write "
-         "compact\n"},
+        {TLS("{certificate: fullchain.pem, key: key.pem, record_layer: kernel}"),
+         "f.yaml:1:96: `tls.record_layer` is `kernel`, which is none of its words; write "
+         "compact or library\n"},
         {TLS("{certificate: fullchain.pem, key: key.pem, minimum_version: 1.1}"),
          "f.yaml:1:99: `tls.minimum_version` is `1.1`, which is none of its words; write 1.2 or "
          "1.3\n"},
