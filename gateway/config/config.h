@@ -33,6 +33,7 @@ enum config_tls_layer { CONFIG_TLS_COMPACT, CONFIG_TLS_LIBRARY };
 struct config_certificate {
     struct span certificate; // PEM: the leaf first
     struct span key;         // PEM
+    struct span ocsp;        // DER: what a responder said of it; empty: nothing
     struct config_place place;
 };
 

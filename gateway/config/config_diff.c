@@ -13,7 +13,8 @@ static bool listeners_equal(const struct config *a, const struct config *b) {
 
 static bool certificate_equal(const struct config_certificate *a,
                               const struct config_certificate *b) {
-    return span_equal(a->certificate, b->certificate) && span_equal(a->key, b->key);
+    return span_equal(a->certificate, b->certificate) && span_equal(a->key, b->key) &&
+           span_equal(a->ocsp, b->ocsp);
 }
 
 static bool certificates_equal(const struct config_tls *a, const struct config_tls *b) {

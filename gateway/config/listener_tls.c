@@ -6,6 +6,7 @@
 struct tls_section {
     const struct config_node *certificate;
     const struct config_node *key;
+    const struct config_node *ocsp_file;
     const struct config_node *certificates;
     const struct config_node *client_ca;
     uint8_t record_layer;
@@ -16,7 +17,7 @@ static const char *const layer_names[] = {
     [CONFIG_TLS_COMPACT] = "compact", [CONFIG_TLS_LIBRARY] = "library", NULL};
 static const char *const version_names[] = {[CONFIG_TLS_12] = "1.2", [CONFIG_TLS_13] = "1.3", NULL};
 
-enum { CERTIFICATE_KEYS = 2 };
+enum { CERTIFICATE_KEYS = 3 };
 
 // The first CERTIFICATE_KEYS of them are all that an entry of `certificates` has.
 static const struct schema_key tls_keys[] = {
@@ -28,6 +29,7 @@ static const struct schema_key tls_keys[] = {
      .type = SCHEMA_SCALAR,
      .offset = offsetof(struct tls_section, key),
      .is_required = true},
+    {.name = "ocsp_file", .type = SCHEMA_SCALAR, .offset = offsetof(struct tls_section, ocsp_file)},
     {.name = "certificates",
      .type = SCHEMA_LIST,
      .offset = offsetof(struct tls_section, certificates)},
@@ -72,6 +74,7 @@ static struct config_certificate certificate_keep(struct config_reader *reader,
     struct config_certificate kept = {.place = place};
     file_keep(reader, "tls.certificate", section->certificate, &kept.certificate);
     file_keep(reader, "tls.key", section->key, &kept.key);
+    file_keep(reader, "tls.ocsp_file", section->ocsp_file, &kept.ocsp);
     return kept;
 }
 
@@ -110,4 +113,13 @@ void config_tls_read(struct config_reader *reader, const struct config_node *map
     tls->first = certificate_keep(reader, &section, map->place);
     certificates_read(reader, section.certificates, tls);
     file_keep(reader, "tls.client_ca", section.client_ca, &tls->client_ca);
+    bool has_ocsp = tls->first.ocsp.length > 0;
+    for (uint32_t i = 0; i < tls->more_count; i++) {
+        has_ocsp = has_ocsp || tls->more[i].ocsp.length > 0;
+    }
+    if (has_ocsp && section.client_ca != NULL) {
+        config_error(reader, section.client_ca->place,
+                     "`tls.client_ca` does not go with `ocsp_file`: wolfSSL would believe the "
+                     "issuer of your own certificate about clients, too; remove one of them");
+    }
 }

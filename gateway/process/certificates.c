@@ -6,13 +6,18 @@
 #include "gateway/process/files.h"
 #include "gateway/process/process.h"
 
+static struct tls_identity identity_of(const struct config_certificate *certificate) {
+    return (struct tls_identity){.certificate = certificate->certificate,
+                                 .key = certificate->key,
+                                 .ocsp = certificate->ocsp};
+}
+
 // `*place`: where the certificate that is wrong was written.
 static int context_open(struct tls_context **context, const struct config_tls *tls,
                         const char **reason, struct config_place *place) {
     bool is_newest = tls->version_min == CONFIG_TLS_13;
     bool is_kept = tls->record_layer == CONFIG_TLS_LIBRARY;
-    struct tls_context_options options = {.certificate = tls->first.certificate,
-                                          .key = tls->first.key,
+    struct tls_context_options options = {.first = identity_of(&tls->first),
                                           .client_ca = tls->client_ca,
                                           .version_min =
                                               is_newest ? TLS_VERSION_13 : TLS_VERSION_12,
@@ -21,7 +26,8 @@ static int context_open(struct tls_context **context, const struct config_tls *t
     int error = tls_context_open(context, &options, reason);
     for (uint32_t i = 0; error == 0 && i < tls->more_count; i++) {
         *place = tls->more[i].place;
-        error = tls_context_add(*context, tls->more[i].certificate, tls->more[i].key, reason);
+        struct tls_identity identity = identity_of(&tls->more[i]);
+        error = tls_context_add(*context, &identity, reason);
     }
     if (error != 0) {
         tls_context_close(context);
@@ -92,6 +98,16 @@ static const struct config_tls *tls_find(const struct config *config, struct spa
     return NULL;
 }
 
+// The certificate serves without it.
+static void staple_warn(const struct process *process, const struct site *site, uint32_t listener) {
+    const char *complaint = tls_context_staple_complaint(site->tls[listener]);
+    if (complaint != NULL) {
+        log_event(process->log, LOG_LEVEL_WARN, "ocsp_file",
+                  log_span("listener", listener_address(process, listener)),
+                  log_text("text", complaint));
+    }
+}
+
 bool site_tls_open(struct process *process, struct site *site, const struct site *former) {
     if (former == NULL) {
         listeners_note(process, site->config);
@@ -116,6 +132,7 @@ bool site_tls_open(struct process *process, struct site *site, const struct site
         if (context_open(&site->tls[i], &wanted, &reason, &place) != 0) {
             return false;
         }
+        staple_warn(process, site, i);
     }
     return true;
 }

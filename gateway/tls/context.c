@@ -138,7 +138,7 @@ static const char *clients_set(WOLFSSL_CTX *library, const struct tls_context *c
     return NULL;
 }
 
-int tls_context_add(struct tls_context *context, struct span certificate, struct span key,
+int tls_context_add(struct tls_context *context, const struct tls_identity *identity,
                     const char **reason) {
     *reason = NULL;
     if (context->count == TLS_CERTIFICATES_MAX) {
@@ -149,20 +149,26 @@ int tls_context_add(struct tls_context *context, struct span certificate, struct
         return -ENOMEM;
     }
     tls_handshake_hook(added.library);
-    *reason = certificate_set(added.library, certificate, key);
+    *reason = certificate_set(added.library, identity->certificate, identity->key);
     if (*reason == NULL) {
         *reason = policy_set(added.library, context->version_min);
     }
     if (*reason == NULL) {
         *reason = clients_set(added.library, context);
     }
-    if (*reason == NULL && !tls_certificate_read(&added, certificate)) {
+    if (*reason == NULL && !tls_certificate_read(&added, identity->certificate)) {
         *reason = "the certificate's names are not readable; have it issued anew";
     }
     wolfSSL_ERR_clear_error();
     if (*reason != NULL) {
         wolfSSL_CTX_free(added.library);
         return -EINVAL;
+    }
+    if (identity->ocsp.length > 0) {
+        const char *complaint = tls_staple_set(&added, identity->certificate, identity->ocsp);
+        bool is_first = context->staple_complaint == NULL;
+        context->staple_complaint = is_first ? complaint : context->staple_complaint;
+        wolfSSL_ERR_clear_error();
     }
     context->certificates[context->count++] = added;
     return 0;
@@ -188,11 +194,15 @@ int tls_context_open(struct tls_context **context, const struct tls_context_opti
         memcpy((*context)->client_ca, options->client_ca.data, client_ca_bytes);
         (*context)->client_ca_bytes = client_ca_bytes;
     }
-    int error = tls_context_add(*context, options->certificate, options->key, reason);
+    int error = tls_context_add(*context, &options->first, reason);
     if (error != 0) {
         tls_context_close(context);
     }
     return error;
+}
+
+const char *tls_context_staple_complaint(const struct tls_context *context) {
+    return context->staple_complaint;
 }
 
 int64_t tls_context_expiry_s(const struct tls_context *context) {
@@ -222,6 +232,7 @@ void tls_context_close(struct tls_context **context) {
     for (uint32_t i = 0; i < closed->count; i++) {
         wolfSSL_CTX_free(closed->certificates[i].library);
         free(closed->certificates[i].names);
+        free(closed->certificates[i].staple);
     }
     free(closed->client_ca);
     free(closed);

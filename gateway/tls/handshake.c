@@ -114,11 +114,13 @@ uint32_t tls_hello_bytes(struct span received) {
 int tls_handshake_open(struct tls_handshake *handshake, const struct tls_context *context,
                        struct tls_tickets *tickets, struct span hello) {
     // The library counts its references in the context, under its own lock.
-    WOLFSSL_CTX *library = tls_certificate_choose(context, hello)->library;
+    const struct tls_certificate *certificate = tls_certificate_choose(context, hello);
+    WOLFSSL_CTX *library = certificate->library;
     // A ticket of another listener would stand for a certificate that was never shown there.
     *handshake = (struct tls_handshake){.session = wolfSSL_new(library),
                                         .tickets = context->client_ca == NULL ? tickets : NULL,
-                                        .layer = context->layer};
+                                        .layer = context->layer,
+                                        .is_stapled = certificate->staple != NULL};
     return handshake->session == NULL ? -ENOMEM : 0;
 }
 
@@ -150,7 +152,11 @@ enum tls_handshake_result tls_handshake_feed(struct tls_handshake *handshake,
     wolfSSL_SetIOWriteCtx(session, step);
     handshake->was_full = false;
     current = handshake;
+    // The library keeps what it reads of a staple in the context, whose last owner is the control
+    // thread.
+    tls_memory_pass_by(handshake->is_stapled);
     int result = wolfSSL_accept(session);
+    tls_memory_pass_by(false);
     current = NULL;
     int error = result == WOLFSSL_SUCCESS ? 0 : wolfSSL_get_error(session, result);
     if (handshake->is_refused) {

@@ -20,11 +20,16 @@
 
 struct tls_context; // certificates with their keys
 
-struct tls_context_options {
+struct tls_identity {
     struct span certificate; // PEM: the leaf first, then what it is signed by
     struct span key;         // PEM
-    struct span client_ca;   // PEM: who must have signed the client's certificate; empty: none is
-                             // asked for
+    struct span ocsp;        // DER: a responder's answer that clients are shown; empty: none
+};
+
+struct tls_context_options {
+    struct tls_identity first;
+    struct span client_ca; // PEM: who must have signed the client's certificate; empty: none is
+                           // asked for
     enum tls_version version_min;
     enum tls_layer layer; // after the handshake; the library's where this wolfSSL keeps its keys
 };
@@ -41,8 +46,11 @@ MUST_USE int tls_context_open(struct tls_context **context,
                               const struct tls_context_options *options, const char **reason);
 // One more certificate, for the hosts that it names. As tls_context_open; -ENOSPC when there are
 // TLS_CERTIFICATES_MAX.
-MUST_USE int tls_context_add(struct tls_context *context, struct span certificate, struct span key,
+MUST_USE int tls_context_add(struct tls_context *context, const struct tls_identity *identity,
                              const char **reason);
+// Why clients are not shown the answer of a responder that a certificate came with: for the log.
+// NULL: none is kept back.
+const char *tls_context_staple_complaint(const struct tls_context *context);
 // When the first of its certificates ends, in seconds since 1970 UTC.
 int64_t tls_context_expiry_s(const struct tls_context *context);
 // The layer that its connections get.
@@ -74,6 +82,7 @@ struct tls_handshake {
     struct tls_trail trail;
     enum tls_layer layer;
     bool is_done;
+    bool is_stapled; // its certificate has a responder's answer
     bool is_refused; // the client offers protocols, and ours is not among them
     bool was_full;   // `target` was, in the step that runs
 };

@@ -15,8 +15,16 @@
 #endif
 #endif
 
+// What clients are shown of the certificate's standing.
+struct tls_staple {
+    int64_t until_s; // since 1970 UTC
+    uint32_t length;
+    uint8_t bytes[]; // DER
+};
+
 struct tls_certificate {
     WOLFSSL_CTX *library;
+    struct tls_staple *staple; // NULL: none
     char *names; // of hosts, in lower case, each with its terminator; an empty one ends them
     int64_t expiry_s;
 };
@@ -29,12 +37,16 @@ struct tls_context {
     uint32_t holds;
     enum tls_version version_min;
     enum tls_layer layer;
-    uint8_t *client_ca; // PEM; NULL: clients need no certificate
+    const char *staple_complaint; // about the first answer that is not shown; NULL: none
+    uint8_t *client_ca;           // PEM; NULL: clients need no certificate
     uint32_t client_ca_bytes;
 };
 
 // names.c: what an X.509 certificate says of itself. False: it is not readable.
 bool tls_certificate_read(struct tls_certificate *certificate, struct span pem);
+// staple.c. NULL, or what is wrong with the answer, which is then not shown.
+const char *tls_staple_set(struct tls_certificate *certificate, struct span chain,
+                           struct span answer);
 // The certificate for the host that a whole ClientHello names; the first where none fits.
 const struct tls_certificate *tls_certificate_choose(const struct tls_context *context,
                                                      struct span hello);
@@ -44,5 +56,7 @@ const struct tls_certificate *tls_certificate_choose(const struct tls_context *c
 struct tls_handshake *tls_handshake_current(void);
 // The allocators of memory.c, before anything is allocated. 0, or the library's error.
 int tls_memory_hook(void);
+// Takes from the C library, whatever the thread's arena, until it is called with false.
+void tls_memory_pass_by(bool is_passed_by);
 // Gives a context the callbacks of handshake.c.
 void tls_handshake_hook(WOLFSSL_CTX *library);

@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <wolfssl/wolfcrypt/ecc.h>
 
-static _Thread_local struct arena *thread_arena;
+static _Thread_local struct {
+    struct arena *arena;
+    bool is_passed_by; // what is taken now may be given back by another thread
+} thread;
 
 // Before every block: whose it is, since a context may be freed by another thread than the one that
 // made it.
@@ -24,14 +27,14 @@ static void *take(size_t bytes) {
         return NULL;
     }
     uint64_t whole = (uint64_t)bytes + sizeof(struct block_head);
-    struct block_head head = {.arena = thread_arena, .bytes = (uint32_t)bytes};
+    struct arena *arena = thread.is_passed_by ? NULL : thread.arena;
+    struct block_head head = {.arena = arena, .bytes = (uint32_t)bytes};
     struct block_head *block;
-    if (thread_arena == NULL) {
+    if (arena == NULL) {
         block = malloc(whole);
     } else {
-        head.handle = arena_take(thread_arena, whole);
-        block = head.handle == 0 ? NULL
-                                 : (struct block_head *)(void *)arena_at(thread_arena, head.handle);
+        head.handle = arena_take(arena, whole);
+        block = head.handle == 0 ? NULL : (struct block_head *)(void *)arena_at(arena, head.handle);
     }
     if (block == NULL) {
         return NULL;
@@ -49,8 +52,8 @@ static void give(void *memory) {
         free(block);
         return;
     }
-    check(block->arena == thread_arena);
-    arena_give(thread_arena, block->handle);
+    check(block->arena == thread.arena);
+    arena_give(thread.arena, block->handle);
 }
 
 static void *resize(void *memory, size_t bytes) {
@@ -65,7 +68,11 @@ static void *resize(void *memory, size_t bytes) {
 }
 
 void tls_memory_set(struct arena *arena) {
-    thread_arena = arena;
+    thread.arena = arena;
+}
+
+void tls_memory_pass_by(bool is_passed_by) {
+    thread.is_passed_by = is_passed_by;
 }
 
 void tls_memory_trim(void) {

@@ -59,7 +59,8 @@ class Gateway:
         self.environment.setdefault("ASAN_OPTIONS", sanitizer)
         self.environment.setdefault("UBSAN_OPTIONS", f"print_stacktrace=1:{sanitizer}")
         for other, content in (files or {}).items():
-            (self.folder / other).write_text(content)
+            is_text = isinstance(content, str)
+            (self.folder / other).write_bytes(content.encode() if is_text else content)
         self.write(configuration)
 
     def write(self, configuration):

@@ -34,7 +34,7 @@ void tls_memory_trim(void) {
 
 int tls_context_open(struct tls_context **context, const struct tls_context_options *options,
                      const char **reason) {
-    check(options->certificate.length > 0 && options->key.length > 0);
+    check(options->first.certificate.length > 0 && options->first.key.length > 0);
     *reason = NULL;
     *context = calloc(1, sizeof(**context));
     check(*context != NULL);
@@ -42,13 +42,17 @@ int tls_context_open(struct tls_context **context, const struct tls_context_opti
     return 0;
 }
 
-int tls_context_add(struct tls_context *context, struct span certificate, struct span key,
+int tls_context_add(struct tls_context *context, const struct tls_identity *identity,
                     const char **reason) {
     (void)context;
-    (void)certificate;
-    (void)key;
+    (void)identity;
     *reason = NULL;
     return 0;
+}
+
+const char *tls_context_staple_complaint(const struct tls_context *context) {
+    (void)context;
+    return NULL;
 }
 
 int64_t tls_context_expiry_s(const struct tls_context *context) {

@@ -38,14 +38,18 @@ void tls_context_close(struct tls_context **context) {
     check(*context == NULL);
 }
 
-int tls_context_add(struct tls_context *context, struct span certificate, struct span key,
+int tls_context_add(struct tls_context *context, const struct tls_identity *identity,
                     const char **reason) {
     (void)context;
-    (void)certificate;
-    (void)key;
+    (void)identity;
     *reason = NULL;
     never();
     return -ENOTSUP;
+}
+
+const char *tls_context_staple_complaint(const struct tls_context *context) {
+    (void)context;
+    return NULL;
 }
 
 int64_t tls_context_expiry_s(const struct tls_context *context) {

@@ -281,9 +281,9 @@ Test(handshake, contexts_say_what_is_wrong) {
     const char *rows[][2] = {
         {"nonsense", ec_key}, {ec_certificate, "nonsense"}, {ec_certificate, rsa_key}, {"", ""}};
     for (uint32_t i = 0; i < 4; i++) {
-        struct tls_context_options options = {.certificate = span_text(rows[i][0]),
-                                              .key = span_text(rows[i][1]),
-                                              .version_min = TLS_VERSION_12};
+        struct tls_context_options options = {
+            .first = {.certificate = span_text(rows[i][0]), .key = span_text(rows[i][1])},
+            .version_min = TLS_VERSION_12};
         struct tls_context *context;
         const char *reason = NULL;
         cr_assert_lt(tls_context_open(&context, &options, &reason), 0);

@@ -71,7 +71,8 @@ struct world {
 static inline struct tls_context *world_context(const char *certificate, const char *key,
                                                 enum tls_version version_min) {
     struct tls_context_options options = {
-        .certificate = span_text(certificate), .key = span_text(key), .version_min = version_min};
+        .first = {.certificate = span_text(certificate), .key = span_text(key)},
+        .version_min = version_min};
     struct tls_context *context;
     const char *reason;
     cr_assert_eq(tls_context_open(&context, &options, &reason), 0, "%s", reason);
