@@ -112,6 +112,12 @@ FAULT(upstream_connect_timeout, 1013, 504, "the service did not accept the conne
 FAULT(upstream_timeout, 1013, 504, "the service did not answer in time")
 FAULT(answer_malformed, 1011, 502, "the service's answer is malformed")
 FAULT(answer_cut, 1011, 502, "the service ended the connection before its answer was complete")
+FAULT(handshake_declined, 0, 502, "the service answered a WebSocket handshake as if it were none")
+FAULT(handshake_wrong, 0, 502, "the service's 101 does not fit the handshake")
+FAULT(service_violation, 1011, 0, "the service broke the WebSocket protocol")
+FAULT(service_silent, 1011, 0, "the service did not answer a keepalive ping")
+FAULT(service_vanished, 1011, 0, "the service ended the connection without a Close")
+FAULT(closed_by_service, 1000, 0, "closed by the service")
 // The PROXY protocol
 FAULT(proxy_untrusted, 0, 0, "PROXY listener reached from an address that it does not trust")
 FAULT(proxy_malformed, 0, 0, "malformed PROXY header")

@@ -266,7 +266,8 @@ static void close_open(struct conns *conns, uint32_t index,
     }
     conn_blame(conns, index, options->fault);
     uint16_t code = options->code != 0 ? options->code : fault->close_code;
-    struct span reason = options->reason.length > 0 ? options->reason : span_text(fault->text);
+    bool is_given = options->reason.length > 0 || options->is_reason_exact;
+    struct span reason = is_given ? options->reason : span_text(fault->text);
     if (code != 0 && conn_put_close(conns, index, code, reason)) {
         conn_move(conns, index, CONN_CLOSING);
     } else if (conn->state == CONN_OPEN) {

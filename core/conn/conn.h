@@ -161,6 +161,7 @@ struct conn_settings {
     uint8_t deflate_level;             // 0: permessage-deflate is declined
     uint32_t deflate_threshold;        // shorter messages go plain
     bool has_expiry;                   // conn_expire was said before conn_upgrade
+    bool tells_close;                  // CONN_EVENT_CLOSE
     bool deflate_takeover; // a stream of its own for whoever allows it, while the budget lasts;
                            // only with the policy OUTBOX_CLOSE: what a stream made must be sent
 };
@@ -198,6 +199,7 @@ struct conns {
     uint32_t open_count; // in CONN_OPEN
     // All zero between calls: the reader of every connection between messages.
     struct ws_reader idle_reader;
+    uint8_t close_payload[CONTROL_BYTES_MAX]; // of the last CONN_EVENT_CLOSE
     struct http_request request; // the head being parsed: one per worker, not one per connection
 };
 
@@ -242,6 +244,8 @@ enum conn_event_kind {
                       // a fault of the body: nothing more comes. Answer to it: conn_refuse or
                       // conn_relay_cut
     CONN_EVENT_MESSAGE, // a message: block (owned by the caller) or 0, payload, opcode
+    CONN_EVENT_CLOSE,   // settings.tells_close: the client has begun the close, and was answered;
+                        // payload: of its Close frame, which is in order
 };
 struct conn_event {
     enum conn_event_kind kind;
@@ -324,12 +328,17 @@ enum conn_send_result conn_send(struct conns *conns, uint32_t index, uint32_t pa
 // transport takes whole, so whoever waits for one reader does not wait for its reading.
 enum conn_send_result conn_offer(struct conns *conns, uint32_t index, uint32_t payload,
                                  uint32_t channel);
+// Where so many bytes of one whole frame (unmasked, of a message) are to be written, at once,
+// behind all that waits; no policy is asked, so whoever calls it looks at outbox.queued_bytes.
+// NULL: it is not OPEN any more, or has just been closed for want of memory.
+uint8_t *conn_run_room(struct conns *conns, uint32_t index, uint32_t bytes);
 // Begins the close: Close frame with that code (0: the fault's own) behind what is queued, or the
 // end of an HTTP exchange. Waiting messages are dropped first when drops_waiting.
 struct conn_close_options {
     enum fault_id fault;
     uint16_t code;
-    struct span reason; // empty: none
+    struct span reason;   // empty: the fault's text
+    bool is_reason_exact; // also when it is empty
     bool drops_waiting;
 };
 void conn_close(struct conns *conns, uint32_t index, const struct conn_close_options *options);

@@ -183,6 +183,24 @@ static enum conn_send_result send_own(struct conns *conns, uint32_t index, uint3
     return result;
 }
 
+uint8_t *conn_run_room(struct conns *conns, uint32_t index, uint32_t bytes) {
+    struct conn *conn = conn_at(conns, index);
+    if (conn->state != CONN_OPEN) {
+        return NULL;
+    }
+    uint8_t *room = outbox_run_room(&conns->outboxes, &conn->outbox, bytes);
+    if (room == NULL) {
+        counter_add(conns->counters, COUNTER_dropped_closed, 1);
+        conn_close(
+            conns, index,
+            &(struct conn_close_options){.fault = FAULT_memory_pressure, .drops_waiting = true});
+        return NULL;
+    }
+    conn->message_ms = conn_now32(conns);
+    conn_touch(conns, index);
+    return room;
+}
+
 enum conn_send_result conn_offer(struct conns *conns, uint32_t index, uint32_t payload,
                                  uint32_t channel) {
     const struct conn *conn = conn_at(conns, index);

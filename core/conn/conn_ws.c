@@ -45,22 +45,31 @@ static void on_pong(struct conns *conns, uint32_t index, struct span payload) {
     counter_add(conns->counters, COUNTER_pongs_received, 1);
 }
 
-static void on_close(struct conns *conns, uint32_t index, struct span payload) {
+// True: the owner is told, by *event.
+static bool on_close(struct conns *conns, uint32_t index, struct span payload,
+                     struct conn_event *event) {
     struct conn *conn = conn_at(conns, index);
     uint16_t code;
     struct span reason;
     const struct fault *fault = ws_close_decode(payload, &code, &reason);
     if (fault != NULL) {
         conn_violate(conns, index, fault);
-        return;
+        return false;
+    }
+    bool is_told = conn->state == CONN_OPEN && conn_settings_of(conns, conn)->tells_close;
+    if (is_told) { // a copy: the frame may lie in the reader, which goes
+        memcpy(conns->close_payload, payload.data, payload.length);
+        *event = (struct conn_event){.kind = CONN_EVENT_CLOSE,
+                                     .payload = span_make(conns->close_payload, payload.length)};
     }
     conn_set(conn, CONN_CLOSE_IN);
     conn_blame(conns, index, FAULT_closed_by_peer);
     if (conn->state == CONN_OPEN && !conn_put_close(conns, index, code, span_empty())) {
-        return;
+        return is_told;
     }
     conn_input_end_exchange(conns, index);
     conn_move(conns, index, outbox_is_empty(&conn->outbox) ? CONN_ENDED : CONN_FLUSH);
+    return is_told;
 }
 
 // Inflates a message into the worker's scratch and gives its block back. False: it is wrong, and
@@ -89,7 +98,7 @@ static bool message_unpack(struct conns *conns, uint32_t index, struct ws_event 
     return true;
 }
 
-// Acts on one event of the reader. True: it is a message for the owner, in *event.
+// Acts on one event of the reader. True: there is something for the owner, in *event.
 static bool act(struct conns *conns, uint32_t index, struct ws_event *frame,
                 struct conn_event *event) {
     struct conn *conn = conn_at(conns, index);
@@ -103,8 +112,7 @@ static bool act(struct conns *conns, uint32_t index, struct ws_event *frame,
         on_pong(conns, index, frame->payload);
         return false;
     case WS_EVENT_CLOSE:
-        on_close(conns, index, frame->payload);
-        return false;
+        return on_close(conns, index, frame->payload, event);
     case WS_EVENT_FAULT:
         conn_violate(conns, index, frame->fault);
         return false;

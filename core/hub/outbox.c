@@ -52,6 +52,7 @@ static bool entry_insert(struct outboxes *outboxes, struct outbox *outbox, uint3
                          struct outbox_entry entry);
 static void entry_remove(struct outboxes *outboxes, struct outbox *outbox, struct place place);
 static uint32_t entry_bytes(const struct outboxes *outboxes, const struct outbox_entry *entry);
+static uint32_t entry_messages(const struct outboxes *outboxes, const struct outbox_entry *entry);
 static void queued_add(struct outboxes *outboxes, struct outbox *outbox, uint32_t bytes);
 static void queued_subtract(struct outboxes *outboxes, struct outbox *outbox, uint32_t bytes);
 
@@ -86,6 +87,40 @@ enum outbox_result outbox_put_message(struct outboxes *outboxes, struct outbox *
         return OUTBOX_REFUSED;
     }
     return *dropped_count > 0 ? OUTBOX_DROPPED : OUTBOX_QUEUED;
+}
+
+// In the run that waits last, if it does and has the room.
+static uint8_t *run_extend(struct outboxes *outboxes, struct outbox *outbox, uint32_t bytes) {
+    if (outbox->queued_bytes == 0) { // nothing waits: the last one is in flight
+        return NULL;
+    }
+    uint32_t handle = entry_at(outboxes, outbox->last)->payload;
+    struct payload *run = payload_at(outboxes->arena, handle);
+    bool is_run = run->kind == PAYLOAD_MESSAGE && run->opcode == 0 && run->references == 1;
+    uint64_t end = (uint64_t)run->wire_start + run->wire_bytes;
+    if (!is_run || end + bytes > arena_block_bytes(outboxes->arena, handle)) {
+        return NULL;
+    }
+    run->wire_bytes += bytes;
+    run->data_bytes++;
+    queued_add(outboxes, outbox, bytes);
+    return arena_at(outboxes->arena, handle) + end;
+}
+
+uint8_t *outbox_run_room(struct outboxes *outboxes, struct outbox *outbox, uint32_t bytes) {
+    check(bytes > 0);
+    uint8_t *room = run_extend(outboxes, outbox, bytes);
+    if (room != NULL) {
+        return room;
+    }
+    uint32_t run = payload_run(outboxes->arena, bytes, &room);
+    if (run == 0) {
+        return NULL;
+    }
+    bool is_queued =
+        entry_insert(outboxes, outbox, outbox->last, (struct outbox_entry){.payload = run});
+    payload_drop(outboxes->arena, run);
+    return is_queued ? room : NULL;
 }
 
 bool outbox_put(struct outboxes *outboxes, struct outbox *outbox, uint32_t payload) {
@@ -154,7 +189,7 @@ uint32_t outbox_sent(struct outboxes *outboxes, struct outbox *outbox, uint64_t 
         uint32_t owed = entry_bytes(outboxes, entry);
         if (!is_short && sent_bytes >= owed) {
             sent_bytes -= owed;
-            message_count += entry->channel < channel_control;
+            message_count += entry_messages(outboxes, entry);
             outboxes->control_sent += entry->channel == channel_control;
             payload_drop(outboxes->arena, entry->payload);
             pool_give(outboxes->entries, index);
@@ -184,7 +219,7 @@ uint32_t outbox_drop_waiting(struct outboxes *outboxes, struct outbox *outbox, b
             place_next(outboxes, &place);
             continue;
         }
-        message_count += entry->channel < channel_control;
+        message_count += entry_messages(outboxes, entry);
         queued_subtract(outboxes, outbox, entry_bytes(outboxes, entry));
         entry_remove(outboxes, outbox, place);
         place.index = next;
@@ -195,7 +230,7 @@ uint32_t outbox_drop_waiting(struct outboxes *outboxes, struct outbox *outbox, b
 uint32_t outbox_drop_all(struct outboxes *outboxes, struct outbox *outbox) {
     uint32_t message_count = outbox_drop_waiting(outboxes, outbox, false);
     while (outbox->first != 0) { // what was in flight: no longer counted in queued_bytes
-        message_count += entry_at(outboxes, outbox->first)->channel < channel_control;
+        message_count += entry_messages(outboxes, entry_at(outboxes, outbox->first));
         entry_remove(outboxes, outbox, (struct place){.index = outbox->first});
     }
     outbox->flight_count = 0;
@@ -278,10 +313,10 @@ static uint32_t oldest_drop(struct outboxes *outboxes, struct outbox *outbox, ui
             continue;
         }
         uint32_t next = entry->next;
+        count += entry_messages(outboxes, entry);
         queued_subtract(outboxes, outbox, entry_bytes(outboxes, entry));
         entry_remove(outboxes, outbox, place);
         place.index = next;
-        count++;
     }
     return count;
 }
@@ -363,6 +398,10 @@ static void entry_remove(struct outboxes *outboxes, struct outbox *outbox, struc
 // Wire bytes that it still owes.
 static uint32_t entry_bytes(const struct outboxes *outboxes, const struct outbox_entry *entry) {
     return payload_at(outboxes->arena, entry->payload)->wire_bytes - entry->sent_bytes;
+}
+
+static uint32_t entry_messages(const struct outboxes *outboxes, const struct outbox_entry *entry) {
+    return entry->channel < channel_control ? payload_messages(outboxes->arena, entry->payload) : 0;
 }
 
 static void queued_add(struct outboxes *outboxes, struct outbox *outbox, uint32_t bytes) {

@@ -59,6 +59,10 @@ struct outboxes {
 enum outbox_result outbox_put_message(struct outboxes *outboxes, struct outbox *outbox,
                                       uint32_t payload, uint32_t channel,
                                       struct outbox_bounds bounds, uint32_t *dropped_count);
+// Where so many bytes (1 or more) of one whole frame are to be written, at once, behind all that
+// waits: in the run of frames that waits last, or in a new one (payload_run). No policy is asked;
+// policies and drops see a run as one message, counts see each. NULL: no memory or no entry.
+uint8_t *outbox_run_room(struct outboxes *outboxes, struct outbox *outbox, uint32_t bytes);
 // Queues bytes or a control frame: never dropped, exempt from the limit (their number is bounded by
 // the caller), though counted in queued_bytes. In order, except that a pong does not wait behind
 // more than 32 frames: a slow reader's pings are answered in bounded work. False: entry pool empty.

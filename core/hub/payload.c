@@ -8,6 +8,7 @@
 #include "core/base/pure.h"
 
 enum {
+    RUN_BYTES = 2048,      // of a run's block at least: what one receive brings fits in
     HEAD_BYTES_MAX = 10,   // of an unmasked frame (RFC 6455 5.2)
     OPCODE_CONTROL = 8,    // from here on, control frames
     RESERVED_1 = 0x40,     // of a frame's first byte: the message is compressed (RFC 7692 6)
@@ -68,6 +69,44 @@ uint32_t payload_adopt(struct arena *arena, uint32_t block, uint8_t opcode, uint
     check((uint64_t)data_bytes + PAYLOAD_HEADROOM <= arena_block_bytes(arena, block));
     payload_init(payload_at(arena, block), PAYLOAD_HEADROOM, opcode, data_bytes);
     return block;
+}
+
+static uint32_t run_init(struct arena *arena, uint32_t block, uint32_t wire_start,
+                         uint32_t wire_bytes) {
+    *payload_at(arena, block) = (struct payload){.references = 1,
+                                                 .packed = PAYLOAD_PACKED_NONE,
+                                                 .wire_bytes = wire_bytes,
+                                                 .data_bytes = 1,
+                                                 .wire_start = (uint16_t)wire_start,
+                                                 .kind = PAYLOAD_MESSAGE};
+    return block;
+}
+
+uint32_t payload_run(struct arena *arena, uint32_t wire_bytes, uint8_t **wire) {
+    uint64_t bytes = sizeof(struct payload) + (uint64_t)wire_bytes;
+    uint32_t block = arena_take(arena, bytes < RUN_BYTES ? RUN_BYTES : bytes);
+    if (block == 0) {
+        return 0;
+    }
+    *wire = arena_at(arena, block) + sizeof(struct payload);
+    return run_init(arena, block, sizeof(struct payload), wire_bytes);
+}
+
+uint32_t payload_adopt_run(struct arena *arena, uint32_t block, uint32_t wire_start,
+                           uint32_t wire_bytes) {
+    check(wire_start >= sizeof(struct payload) && wire_start <= PAYLOAD_HEADROOM);
+    check((uint64_t)wire_start + wire_bytes <= arena_block_bytes(arena, block));
+    return run_init(arena, block, wire_start, wire_bytes);
+}
+
+uint32_t payload_control(struct arena *arena, uint8_t opcode, struct span wire) {
+    check(opcode >= OPCODE_CONTROL && wire.length > 0);
+    uint32_t handle = payload_bytes(arena, wire);
+    if (handle != 0) {
+        payload_at(arena, handle)->kind = PAYLOAD_CONTROL;
+        payload_at(arena, handle)->opcode = opcode;
+    }
+    return handle;
 }
 
 void payload_drop(struct arena *arena, uint32_t handle) {

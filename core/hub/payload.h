@@ -26,10 +26,10 @@ struct payload {
     uint32_t packed; // its compressed variant, made when it is first wanted; one reference is held.
                      // 0: not made yet; PAYLOAD_PACKED_NONE: it does not pay
     uint32_t wire_bytes; // head and data
-    uint32_t data_bytes; // without the frame head
+    uint32_t data_bytes; // without the frame head; of a run: how many messages it holds
     uint16_t wire_start; // from the start of the block
     uint8_t kind;        // enum payload_kind
-    uint8_t opcode;      // of a message or control frame
+    uint8_t opcode;      // of a message or control frame; 0 in a message: it is a run
 };
 
 static inline struct payload *payload_at(const struct arena *arena, uint32_t handle) {
@@ -57,8 +57,25 @@ void payload_trim(struct arena *arena, uint32_t handle, uint32_t data_bytes);
 // Turns an assembled message (data at PAYLOAD_HEADROOM of the block) into a payload in place. The
 // block's ownership moves to the payload.
 uint32_t payload_adopt(struct arena *arena, uint32_t block, uint8_t opcode, uint32_t data_bytes);
+// A run: whole frames of messages, head and all, which the caller writes at once. One message of so
+// many bytes, and room for further ones (outbox_run_room). 0: no memory.
+uint32_t payload_run(struct arena *arena, uint32_t wire_bytes, uint8_t **wire);
+// Turns a block that holds such a frame from `wire_start` on into a run of one message; so much
+// room in front of it as PAYLOAD_HEADROOM leaves before a head suffices.
+uint32_t payload_adopt_run(struct arena *arena, uint32_t block, uint32_t wire_start,
+                           uint32_t wire_bytes);
+// A control frame whose bytes the caller has made, around a copy of them; 0: no memory.
+uint32_t payload_control(struct arena *arena, uint8_t opcode, struct span wire);
 static inline void payload_hold(struct arena *arena, uint32_t handle) {
     payload_at(arena, handle)->references++;
+}
+// Messages that go out with it.
+static inline uint32_t payload_messages(const struct arena *arena, uint32_t handle) {
+    const struct payload *payload = payload_at(arena, handle);
+    if (payload->kind != PAYLOAD_MESSAGE) {
+        return 0;
+    }
+    return payload->opcode == 0 ? payload->data_bytes : 1;
 }
 // Makes the compressed variant of a message (RFC 7692 6.1: RSV1 set) around a copy of `packed`, and
 // lets the message keep it. Its handle, without a reference for the caller; 0: no memory, and

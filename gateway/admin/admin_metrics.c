@@ -1,4 +1,5 @@
 // GET /metrics: Prometheus text format 0.0.4, summed over the workers.
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "core/conn/conn.h"
@@ -37,6 +38,15 @@ static void merge_control(struct counters *sum, const struct counters *control) 
     }
 }
 
+static void merge_upstream(struct call_upstream *sum, const struct call_upstream *part) {
+    sum->requests += part->requests;
+    sum->failures += part->failures;
+    sum->pending += part->pending;
+    sum->waiting += part->waiting;
+    sum->tunnels += part->tunnels;
+    sum->servers_out += part->servers_out;
+}
+
 static void merge(struct call_metrics *sum, const struct call_metrics *part) {
     merge_counters(&sum->counters, &part->counters);
     histogram_merge(&sum->round_trip_ns, &part->round_trip_ns);
@@ -67,6 +77,9 @@ static void merge(struct call_metrics *sum, const struct call_metrics *part) {
     sum->memory_tls += part->memory_tls;
     sum->memory_tls_library += part->memory_tls_library;
     sum->tls_shaking += part->tls_shaking;
+    for (uint32_t i = 0; i < UPSTREAMS_MAX; i++) {
+        merge_upstream(&sum->upstreams[i], &part->upstreams[i]);
+    }
     sum->uptime_ms = part->uptime_ms > sum->uptime_ms ? part->uptime_ms : sum->uptime_ms;
 }
 
@@ -174,6 +187,46 @@ static void expiries_print(struct text *out, const struct admin *admin) {
     }
 }
 
+// A family with a line for each upstream, whose number lies so far into struct call_upstream.
+static void upstream_family(struct text *out, const struct config *config,
+                            const struct call_metrics *sum, size_t offset,
+                            const char *const row[3]) {
+    head_print(out, row[0], row[1], row[2]);
+    for (uint32_t i = 0; i < config->upstream_count; i++) {
+        struct span name = config->upstreams[i].name;
+        uint64_t value;
+        memcpy(&value, (const char *)&sum->upstreams[i] + offset, sizeof value);
+        text_print(out, "holdfast_%s{upstream=\"%.*s\"} %llu\n", row[0], (int)name.length,
+                   (const char *)name.data, (unsigned long long)value);
+    }
+}
+
+static void upstreams_print(struct text *out, const struct config *config,
+                            const struct call_metrics *sum) {
+    static const struct {
+        size_t offset;
+        const char *row[3];
+    } families[] = {
+        {offsetof(struct call_upstream, requests),
+         {"upstream_asked_total", "counter", "Requests and handshakes, by upstream"}},
+        {offsetof(struct call_upstream, failures),
+         {"upstream_failed_total", "counter",
+          "Connections, answers and deadlines that failed, by upstream"}},
+        {offsetof(struct call_upstream, pending),
+         {"upstream_pending", "gauge", "Requests without a complete answer"}},
+        {offsetof(struct call_upstream, waiting),
+         {"upstream_waiting", "gauge", "Of those: the ones that wait for a connection"}},
+        {offsetof(struct call_upstream, tunnels),
+         {"upstream_tunnels", "gauge", "WebSocket tunnels that are open"}},
+        {offsetof(struct call_upstream, servers_out),
+         {"upstream_servers_out", "gauge",
+          "Servers that are not asked after failures in a row, counted per worker"}},
+    };
+    for (uint32_t i = 0; i < sizeof families / sizeof families[0]; i++) {
+        upstream_family(out, config, sum, families[i].offset, families[i].row);
+    }
+}
+
 static void all_print(struct text *out, const struct admin *admin, const struct call_metrics *sum) {
     gauge_print(out, "up", "1 while the process runs", 1);
     gauge_print(out, "ready", "1 while new connections are welcome", admin->is_ready);
@@ -208,6 +261,9 @@ static void all_print(struct text *out, const struct admin *admin, const struct 
                     &sum->turn_ns);
     histogram_print(out, "upstream_answer_seconds",
                     "A request for a service to the head of its answer", &sum->answer_ns);
+    if (admin->options.config->upstream_count > 0) {
+        upstreams_print(out, admin->options.config, sum);
+    }
     memory_print(out, sum);
 }
 

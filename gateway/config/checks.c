@@ -61,8 +61,8 @@ static bool host_covers(const struct config_route *a, const struct config_route 
 }
 
 static bool route_covers(const struct config_route *a, const struct config_route *b) {
-    uint8_t kinds = config_verb_kinds((enum config_verb)b->verb);
-    return (config_verb_kinds((enum config_verb)a->verb) & kinds) == kinds && host_covers(a, b) &&
+    uint8_t kinds = config_route_kinds(b);
+    return (config_route_kinds(a) & kinds) == kinds && host_covers(a, b) &&
            config_path_covers(&a->path, &b->path);
 }
 

@@ -147,6 +147,7 @@ enum config_verb {
     CONFIG_VERB_ECHO,
     CONFIG_VERB_CHANNELS,
     CONFIG_VERB_PROXY,
+    CONFIG_VERB_TUNNEL,
     CONFIG_VERB_COUNT,
 };
 
@@ -302,12 +303,15 @@ struct config_route {
     const struct config_auth *auth; // NULL: everybody
     struct config_spans claims;     // that its templates use, each once; at most CLAIMS_MAX
     struct config_place place;
-    uint16_t upstream;     // proxy only: index in config->upstreams
+    uint16_t upstream;     // proxy and tunnel: index in config->upstreams
     uint8_t verb;          // enum config_verb
     uint8_t messages;      // enum config_messages
     bool has_origins;      // false: every Origin may come in
     bool origins_required; // a request without Origin is refused
+    bool tunnels_upgrades; // proxy only: WebSocket handshakes go to the same upstream
 };
+// Bits of enum config_kind that it answers.
+uint8_t config_route_kinds(const struct config_route *route);
 
 struct config {
     const struct config_listener *listeners;

@@ -4,7 +4,6 @@ const struct config_missing config_missing[] = {
     {"top", "backplane", "`backplane`", NULL},
     {"auth", "forward", "`forward`", NULL},
     {"route", "events", "`events`", NULL},
-    {"route", "tunnel", "`tunnel`", NULL},
 };
 const uint32_t config_missing_count = sizeof(config_missing) / sizeof(config_missing[0]);
 

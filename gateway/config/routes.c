@@ -7,7 +7,8 @@
 #include <stdio.h>
 
 struct route_section {
-    const struct config_node *path, *host, *echo, *channels, *proxy, *origins, *subprotocols, *auth;
+    const struct config_node *path, *host, *echo, *channels, *proxy, *tunnel;
+    const struct config_node *origins, *subprotocols, *auth;
     const struct config_node *limits, *keepalive, *backpressure, *compression;
     uint8_t page; // index into page_names
     uint8_t messages;
@@ -34,6 +35,7 @@ static const struct schema_key route_keys[] = {
     {.name = "echo", .type = SCHEMA_MAP, AT(echo)},
     {.name = "channels", .type = SCHEMA_MAP, AT(channels)},
     {.name = "proxy", .type = SCHEMA_MAP, AT(proxy)},
+    {.name = "tunnel", .type = SCHEMA_MAP, AT(tunnel)},
     {.name = "messages", .type = SCHEMA_NAME, AT(messages), .names = messages_names},
     {.name = "auth", .type = SCHEMA_SCALAR, AT(auth)},
     {.name = "origins", .type = SCHEMA_LIST, AT(origins)},
@@ -76,12 +78,10 @@ static const struct schema route_schema = {
 
 // All verbs of the language, also those that are not built yet: those are refused elsewhere, but
 // they count. The built ones come first, in the order of enum config_verb.
-static const char *const verbs[] = {[CONFIG_VERB_PAGE] = "page",
-                                    [CONFIG_VERB_ECHO] = "echo",
-                                    [CONFIG_VERB_CHANNELS] = "channels",
-                                    [CONFIG_VERB_PROXY] = "proxy",
-                                    "events",
-                                    "tunnel"};
+static const char *const verbs[] = {
+    [CONFIG_VERB_PAGE] = "page",         [CONFIG_VERB_ECHO] = "echo",
+    [CONFIG_VERB_CHANNELS] = "channels", [CONFIG_VERB_PROXY] = "proxy",
+    [CONFIG_VERB_TUNNEL] = "tunnel",     "events"};
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
 
 const char *config_verb_name(enum config_verb verb) {
@@ -96,9 +96,15 @@ uint8_t config_verb_kinds(enum config_verb verb) {
         [CONFIG_VERB_CHANNELS] = CONFIG_KIND_UPGRADE | CONFIG_KIND_POST | CONFIG_KIND_OPTIONS,
         [CONFIG_VERB_PROXY] = CONFIG_KIND_GET | CONFIG_KIND_HEAD | CONFIG_KIND_POST |
                               CONFIG_KIND_OPTIONS | CONFIG_KIND_OTHER,
+        [CONFIG_VERB_TUNNEL] = CONFIG_KIND_UPGRADE,
     };
     check(verb < CONFIG_VERB_COUNT);
     return kinds[verb];
+}
+
+uint8_t config_route_kinds(const struct config_route *route) {
+    uint8_t kinds = config_verb_kinds((enum config_verb)route->verb);
+    return route->tunnels_upgrades ? kinds | CONFIG_KIND_UPGRADE : kinds;
 }
 
 // One route on its way.
@@ -130,26 +136,37 @@ static uint32_t verb_find(const struct route_state *state) {
     }
     if (found == VERB_COUNT) {
         config_error(state->reader, state->map->place,
-                     "a route does nothing; add one of page, echo, channels and proxy");
+                     "a route does nothing; add one of page, echo, channels, proxy "
+                     "and tunnel");
     }
     return found;
 }
 
 // Keys that have no meaning for the verb.
 static void check_keys(const struct route_state *state, uint32_t verb) {
+    enum { OF_PAGE = 1, OF_PROXY = 2, OF_UPGRADES = 4, OF_TUNNEL = 8 };
     static const struct {
         const char *key;
-        bool is_of_page, is_of_proxy;
-    } rows[] = {{"messages", false, false},     {"origins", false, true},
-                {"subprotocols", false, false}, {"origins_required", false, true},
-                {"keepalive", false, false},    {"backpressure", false, true},
-                {"compression", false, false}};
-    for (uint32_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint8_t of; // beside echo and channels, for which each has one
+    } rows[] = {{"messages", OF_UPGRADES | OF_TUNNEL},
+                {"origins", OF_PROXY | OF_UPGRADES | OF_TUNNEL},
+                {"subprotocols", OF_UPGRADES | OF_TUNNEL},
+                {"origins_required", OF_PROXY | OF_UPGRADES | OF_TUNNEL},
+                {"keepalive", OF_UPGRADES | OF_TUNNEL},
+                {"backpressure", OF_PROXY | OF_UPGRADES | OF_TUNNEL},
+                {"compression", 0}};
+    uint8_t of_proxy = state->section.upgrade ? OF_UPGRADES : OF_PROXY;
+    uint8_t of = verb == CONFIG_VERB_PAGE     ? OF_PAGE
+                 : verb == CONFIG_VERB_PROXY  ? of_proxy
+                 : verb == CONFIG_VERB_TUNNEL ? OF_TUNNEL
+                                              : 0;
+    for (uint32_t i = 0; of != 0 && i < sizeof(rows) / sizeof(rows[0]); i++) {
         const struct config_node *node = config_node_find(state->map, rows[i].key);
-        bool is_meant = (verb != CONFIG_VERB_PAGE || rows[i].is_of_page) &&
-                        (verb != CONFIG_VERB_PROXY || rows[i].is_of_proxy);
-        if (node != NULL && !is_meant) {
-            config_error(state->reader, node->place, "`%s` has no meaning for `%s`; remove it",
+        if (node != NULL && (rows[i].of & of) == 0) {
+            config_error(state->reader, node->place,
+                         of == OF_PROXY && (rows[i].of & OF_UPGRADES) != 0
+                             ? "`%s` has no meaning for `%s` with upgrade: false; remove it"
+                             : "`%s` has no meaning for `%s`; remove it",
                          rows[i].key, verbs[verb]);
         }
     }
@@ -234,33 +251,37 @@ static void check_takeover(const struct route_state *state) {
     }
 }
 
-struct proxy_section {
+// Of `proxy` and of `tunnel`.
+struct service_section {
     const struct config_node *upstream;
 };
-static const struct schema_key proxy_keys[] = {
+static const struct schema_key service_keys[] = {
     {.name = "upstream",
      .type = SCHEMA_SCALAR,
-     .offset = offsetof(struct proxy_section, upstream),
+     .offset = offsetof(struct service_section, upstream),
      .is_required = true},
 };
-static const struct schema proxy_schema = {
-    .name = "proxy", .title = "in `proxy`", .prefix = "proxy.", .keys = proxy_keys, .key_count = 1};
+static const struct schema proxy_schema = {.name = "proxy",
+                                           .title = "in `proxy`",
+                                           .prefix = "proxy.",
+                                           .keys = service_keys,
+                                           .key_count = 1};
+static const struct schema tunnel_schema = {.name = "tunnel",
+                                            .title = "in `tunnel`",
+                                            .prefix = "tunnel.",
+                                            .keys = service_keys,
+                                            .key_count = 1};
 
-static void proxy_read(struct route_state *state) {
-    const struct config_node *map = state->section.proxy;
+static void service_read(struct route_state *state, const struct schema *schema,
+                         const struct config_node *map) {
     if (map == NULL) {
         return;
     }
-    struct proxy_section section = {.upstream = NULL};
-    schema_read(state->reader, &proxy_schema, map, &section);
+    struct service_section section = {.upstream = NULL};
+    schema_read(state->reader, schema, map, &section);
     if (section.upstream != NULL) {
         (void)config_upstream_find(state->reader, section.upstream, state->config,
                                    &state->route.upstream); // an error keeps the whole file out
-    }
-    if (state->section.upgrade) {
-        config_error(state->reader, map->place,
-                     "`proxy` of upgrades is not built yet in this version; write upgrade: false "
-                     "beside it");
     }
 }
 
@@ -320,7 +341,8 @@ static bool route_read(struct route_state *state) {
         config_error(state->reader, section->echo->place, "`echo` has no keys; write echo: {}");
     }
     channels_read(state);
-    proxy_read(state);
+    service_read(state, &proxy_schema, section->proxy);
+    service_read(state, &tunnel_schema, section->tunnel);
     if (section->origins != NULL) {
         route->has_origins = true;
         config_origins_read(state->reader, section->origins, &route->origins);
@@ -332,6 +354,7 @@ static bool route_read(struct route_state *state) {
     route->origins_required = section->origins_required;
     route->messages = section->messages;
     route->verb = (uint8_t)verb;
+    route->tunnels_upgrades = verb == CONFIG_VERB_PROXY && section->upgrade;
     route->page = verb == CONFIG_VERB_PAGE ? span_text(page_names[section->page]) : span_empty();
     if (section->auth != NULL) {
         config_route_auth_read(state->reader, section->auth, state->config, route);

@@ -123,6 +123,23 @@ static bool is_rebuilt(struct span name) {
     return is_listed(name, names);
 }
 
+// Of a handshake, which is made anew; fields of a request that is none pass.
+static bool is_of_handshake(const struct forward *forward, struct span name) {
+    struct span prefix = span_text("sec-websocket-");
+    return forward->handshake != NULL && name.length >= prefix.length && is_alike(name, prefix);
+}
+
+static void put_handshake(struct proxy_text *text, const struct handshake *handshake) {
+    text_put_string(text, "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+                          "Sec-WebSocket-Version: 13\r\n");
+    text_put_field(text, span_text("Sec-WebSocket-Key"),
+                   span_make(handshake->key, sizeof handshake->key));
+    struct span offers = handshake_offers(handshake);
+    if (offers.length > 0) {
+        text_put_field(text, span_text("Sec-WebSocket-Protocol"), offers);
+    }
+}
+
 // --- who the client is
 
 // All values of that name, as one list with our own behind them.
@@ -271,7 +288,7 @@ static void put_request(struct proxy_text *text, const struct forward *forward) 
     for (uint32_t i = 0; i < request->field_count; i++) {
         const struct http_field *field = &request->fields[i];
         bool passes = !fields_is_hop(request->fields, request->field_count, field) &&
-                      !is_rebuilt(field->name) &&
+                      !is_rebuilt(field->name) && !is_of_handshake(forward, field->name) &&
                       (forward->is_trusted || !is_of_trust(field->name));
         if (passes) {
             text_put_field(text, field->name, field->value);
@@ -279,12 +296,14 @@ static void put_request(struct proxy_text *text, const struct forward *forward) 
     }
     put_client(text, forward);
     put_ids(text, forward);
-    if (request->expects_continue) {
+    if (forward->handshake != NULL) { // it has no body
+        put_handshake(text, forward->handshake);
+    } else if (request->expects_continue) {
         text_put_string(text, "Expect: 100-continue\r\n");
     }
     if (request->is_chunked) {
         text_put_string(text, "Transfer-Encoding: chunked\r\n");
-    } else if (request->has_content_length) {
+    } else if (request->has_content_length && forward->handshake == NULL) {
         text_put_string(text, "Content-Length: ");
         text_put_number(text, request->content_length);
         text_put_string(text, "\r\n");

@@ -6,23 +6,7 @@
 #include "core/hub/payload.h"
 #include "gateway/proxy/internal.h"
 
-enum relay_flag {
-    RELAY_SENDS_CHUNKS = 1 << 0,   // the request's body goes on in chunks
-    RELAY_ANSWERS_CHUNKS = 1 << 1, // the answer's
-    RELAY_TO_HEAD = 1 << 2,
-    RELAY_IS_OLD = 1 << 3,        // HTTP/1.0: no chunks, no 1xx, and the connection ends
-    RELAY_BEGUN = 1 << 4,         // the head is out: the client's body is read
-    RELAY_HOLDS_SERVICE = 1 << 5, // it is paused: its client takes no more at present
-    RELAY_KEEPS = 1 << 6,         // the head said that the connection stays
-    RELAY_UNTIL_END = 1 << 7,     // only the end of the connection ends the answer
-};
-
-static struct proxy_relay *relay_at(const struct proxy *proxy, uint32_t relay) {
-    return (struct proxy_relay *)pool_at(&proxy->pool, relay);
-}
-
-// The relay of that connection, or 0.
-static uint32_t relay_find(const struct proxy *proxy, uint32_t index) {
+uint32_t relay_find(const struct proxy *proxy, uint32_t index) {
     uint32_t number = proxy->relays[index];
     if (number == 0 || number > proxy->pool.limit) {
         return 0;
@@ -33,19 +17,18 @@ static uint32_t relay_find(const struct proxy *proxy, uint32_t index) {
     return is_its ? number : 0;
 }
 
-static void relay_free(struct proxy *proxy, uint32_t number) {
+void relay_free(struct proxy *proxy, uint32_t number) {
     struct proxy_relay *relay = relay_at(proxy, number);
-    proxy->relays[relay->client] = 0;
+    if (relay->block != 0) {
+        if (relay_has(relay, RELAY_TUNNEL)) {
+            ws_reader_drop((struct ws_reader *)(void *)arena_at(proxy->arena, relay->block),
+                           proxy->arena);
+        }
+        arena_give(proxy->arena, relay->block);
+    }
+    proxy->relays[relay->client] = 0; // 0 is nobody's
     relay->exchange = 0;
     pool_give(&proxy->pool, number);
-}
-
-static bool relay_has(const struct proxy_relay *relay, enum relay_flag flag) {
-    return (relay->flags & flag) != 0;
-}
-
-static void relay_set(struct proxy_relay *relay, enum relay_flag flag) {
-    relay->flags = (uint8_t)(relay->flags | (uint32_t)flag);
 }
 
 static bool is_relaying(const struct proxy *proxy, uint32_t index) {
@@ -90,63 +73,83 @@ static void refuse(struct proxy *proxy, uint32_t index, const struct fault *faul
     conn_refuse(proxy->conns, index, &refusal);
 }
 
-static uint8_t relay_flags(const struct http_request *request) {
-    return (uint8_t)((request->is_chunked ? RELAY_SENDS_CHUNKS : 0) |
-                     (request->method == HTTP_HEAD ? RELAY_TO_HEAD : 0) |
-                     (request->version_minor == 0 ? RELAY_IS_OLD : 0));
+static uint16_t relay_flags(const struct http_request *request, bool is_upgrade) {
+    return (uint16_t)((request->is_chunked ? RELAY_SENDS_CHUNKS : 0) |
+                      (request->method == HTTP_HEAD ? RELAY_TO_HEAD : 0) |
+                      (request->version_minor == 0 ? RELAY_IS_OLD : 0) |
+                      (is_upgrade ? RELAY_UPGRADES : 0));
 }
 
-static uint8_t ask_flags(const struct http_request *request, bool has_body) {
+static uint8_t ask_flags(const struct http_request *request, bool has_body, bool is_upgrade) {
     bool is_safe = request->method == HTTP_GET || request->method == HTTP_HEAD ||
                    request->method == HTTP_OPTIONS;
     return (uint8_t)((request->method == HTTP_HEAD ? UPSTREAM_ASK_HEAD : 0) |
-                     (is_safe && !has_body ? UPSTREAM_ASK_SAFE : 0));
+                     (is_safe && !has_body ? UPSTREAM_ASK_SAFE : 0) |
+                     (is_upgrade ? UPSTREAM_ASK_UPGRADE : 0));
 }
 
-void proxy_on_request(struct proxy *proxy, uint32_t index, const struct proxy_ask *ask) {
+// A relay for the request, with the exchange that it asks for, or NULL and *fault.
+static bool relay_open(struct proxy *proxy, uint32_t index, const struct proxy_ask *ask,
+                       uint32_t block, const struct fault **fault) {
     const struct http_request *request = &proxy->conns->request;
     const struct config_upstream *upstream = &ask->config->upstreams[ask->route->upstream];
-    const struct fault *fault = NULL;
     struct forward forward = {.request = request,
                               .peer = &proxy->addresses[index],
+                              .handshake = block == 0 ? NULL : handshake_at(proxy, block),
                               .authority = upstream->servers[0].authority,
                               .prng = &proxy->prng,
                               .is_trusted = ask->is_trusted,
                               .is_tls = (proxy->bits[index] & proxy->tls_bit) != 0};
-    uint32_t head = forward_head(proxy->arena, &forward, &fault);
-    if (head == 0) {
-        refuse(proxy, index, fault);
-        return;
-    }
-    uint32_t number = pool_take(&proxy->pool);
+    uint32_t head = forward_head(proxy->arena, &forward, fault);
+    uint32_t number = head == 0 ? 0 : pool_take(&proxy->pool);
     if (number == 0) {
-        payload_drop(proxy->arena, head);
-        refuse(proxy, index, fault_get(FAULT_out_of_memory));
-        return;
+        if (head != 0) {
+            payload_drop(proxy->arena, head);
+            *fault = fault_get(FAULT_out_of_memory);
+        }
+        return false;
     }
     bool has_body = request->is_chunked || request->content_length > 0;
     struct upstream_ask question = {.upstream = ask->route->upstream,
                                     .owner = number,
                                     .head = head,
                                     .hash = balance_hash(proxy, index, upstream),
-                                    .flags = ask_flags(request, has_body),
+                                    .flags = ask_flags(request, has_body, ask->is_upgrade),
                                     .has_body = has_body};
     *relay_at(proxy, number) =
         (struct proxy_relay){.client = index,
                              .generation = conn_at(proxy->conns, index)->generation,
                              .queue_bytes = (uint32_t)ask->route->backpressure.queue_bytes,
-                             .flags = relay_flags(request)};
-    uint32_t exchange = upstream_ask(proxy->upstreams, &question, &fault);
+                             .block = block,
+                             .flags = relay_flags(request, ask->is_upgrade)};
+    uint32_t exchange = upstream_ask(proxy->upstreams, &question, fault);
     if (exchange == 0) {
         pool_give(&proxy->pool, number);
-        refuse(proxy, index, fault);
-        return;
+        return false;
     }
     relay_at(proxy, number)->exchange = exchange;
     proxy->relays[index] = number;
+    return true;
+}
+
+void proxy_on_request(struct proxy *proxy, uint32_t index, const struct proxy_ask *ask) {
+    const struct http_request *request = &proxy->conns->request;
+    const struct fault *fault = fault_get(FAULT_out_of_memory);
+    uint32_t block = ask->is_upgrade ? handshake_open(proxy, request, ask->route) : 0;
+    if (ask->is_upgrade && block == 0) {
+        refuse(proxy, index, fault);
+        return;
+    }
+    if (!relay_open(proxy, index, ask, block, &fault)) {
+        if (block != 0) {
+            arena_give(proxy->arena, block);
+        }
+        refuse(proxy, index, fault);
+        return;
+    }
     conn_relay(proxy->conns, index, ask->settings);
-    if (has_body) { // not read before there is somebody to read it for
-        conn_pause(proxy->conns, index);
+    if (request->is_chunked || request->content_length > 0) {
+        conn_pause(proxy->conns, index); // not read before there is somebody to read it for
     }
 }
 
@@ -171,8 +174,7 @@ static uint32_t last_chunk(struct arena *arena) {
     return payload_bytes(arena, span_text("0\r\n\r\n"));
 }
 
-// The exchange cannot go on for the client's or our own sake.
-static void relay_abort(struct proxy *proxy, uint32_t number, const struct fault *fault) {
+void relay_abort(struct proxy *proxy, uint32_t number, const struct fault *fault) {
     struct proxy_relay *relay = relay_at(proxy, number);
     uint32_t index = relay->client;
     upstream_drop(proxy->upstreams, relay->exchange, false);
@@ -221,8 +223,7 @@ void proxy_on_ask(struct proxy *proxy, uint32_t index, const struct conn_event *
 
 // --- the answer
 
-static bool client_is_behind(const struct proxy *proxy, const struct proxy_relay *relay,
-                             uint32_t part) {
+bool client_is_behind(const struct proxy *proxy, const struct proxy_relay *relay, uint32_t part) {
     uint32_t queued = conn_at(proxy->conns, relay->client)->outbox.queued_bytes;
     return queued > relay->queue_bytes / part;
 }
@@ -254,6 +255,9 @@ static void on_head(struct proxy *proxy, uint32_t number, const struct http_resp
     struct proxy_relay *relay = relay_at(proxy, number);
     struct conns *conns = proxy->conns;
     bool is_to_head = relay_has(relay, RELAY_TO_HEAD);
+    if (relay_has(relay, RELAY_UPGRADES) && tunnel_on_head(proxy, number, response)) {
+        return;
+    }
     if (!is_relaying(proxy, relay->client)) {
         upstream_drop(proxy->upstreams, relay->exchange, false);
         relay_free(proxy, number);
@@ -336,6 +340,10 @@ void proxy_on_event(void *context, const struct upstream_event *event) {
     struct proxy *proxy = context;
     uint32_t number = event->owner;
     check(relay_at(proxy, number)->exchange == event->exchange);
+    if (relay_has(relay_at(proxy, number), RELAY_TUNNEL)) {
+        tunnel_on_event(proxy, number, event);
+        return;
+    }
     switch (event->kind) {
     case UPSTREAM_INTERIM:
         on_interim(proxy, number, event->response);
@@ -355,7 +363,7 @@ void proxy_on_event(void *context, const struct upstream_event *event) {
     case UPSTREAM_FAILED:
         on_failed(proxy, number, event->fault);
         return;
-    case UPSTREAM_RAW: // of upgrades, which are not asked for here
+    case UPSTREAM_RAW: // of tunnels
     case UPSTREAM_RAW_END:
     case UPSTREAM_DUE:
         check(false);
@@ -370,15 +378,20 @@ void proxy_on_sent(struct proxy *proxy, uint32_t index) {
     }
     struct proxy_relay *relay = relay_at(proxy, number);
     if (relay_has(relay, RELAY_HOLDS_SERVICE) && !client_is_behind(proxy, relay, 4)) {
-        relay->flags &= (uint8_t)~RELAY_HOLDS_SERVICE;
+        relay_clear(relay, RELAY_HOLDS_SERVICE);
         upstream_unpause(proxy->upstreams, relay->exchange);
     }
 }
 
 void proxy_on_gone(struct proxy *proxy, uint32_t index) {
     uint32_t number = relay_find(proxy, index);
-    if (number != 0) {
-        upstream_drop(proxy->upstreams, relay_at(proxy, number)->exchange, false);
-        relay_free(proxy, number);
+    if (number == 0) {
+        return;
     }
+    if (relay_has(relay_at(proxy, number), RELAY_TUNNEL)) {
+        tunnel_on_gone(proxy, number);
+        return;
+    }
+    upstream_drop(proxy->upstreams, relay_at(proxy, number)->exchange, false);
+    relay_free(proxy, number);
 }

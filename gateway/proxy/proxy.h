@@ -1,17 +1,19 @@
-// The proxy verb: a client's request goes on to a service and its answer comes back, both in pieces
-// and in bounded memory. What passes is rebuilt from what was parsed: fields that belong to one hop
-// stay there, and who the client is says this gateway, not the client. Queues only; never sends.
-// One struct proxy per worker.
+// The verbs proxy and tunnel: a client's request goes on to a service and its answer comes back,
+// both in pieces and in bounded memory; behind a WebSocket handshake, messages both ways. What
+// passes is rebuilt from what was parsed: fields that belong to one hop stay there, and who the
+// client is says this gateway, not the client. Queues only; never sends. One struct proxy per
+// worker.
 //
 //   client -> conn (RELAY) -> proxy_on_ask -> upstream_send -> service
 //   client <- conn_relay_put <- proxy_on_event <- upstreams <- service
 //
-// Backpressure: a service that does not take its request pauses its own client; a client that does
-// not take its answer pauses its own service.
+// Backpressure: a service that does not take its request, or its messages, pauses its own client; a
+// client that does not take its answer pauses its own service.
 #pragma once
 #include "core/base/address.h"
 #include "core/base/prng.h"
 #include "core/conn/conn.h"
+#include "core/ws/reader.h"
 #include "gateway/config/config.h"
 #include "gateway/upstream/upstream.h"
 
@@ -19,8 +21,9 @@ struct proxy_relay { // pooled; exists while an exchange is under way
     uint32_t client, generation;
     uint32_t exchange;    // 0: over
     uint32_t queue_bytes; // of the route: what may wait on either side
-    uint8_t flags;        // enum in proxy.c
-    uint8_t spare[15];
+    uint32_t block;       // of an upgrade: internal.h says what, by the flags
+    uint16_t flags;       // enum relay_flag
+    uint8_t spare[10];
 };
 static_assert(sizeof(struct proxy_relay) == 32, "pool element");
 
@@ -34,6 +37,12 @@ struct proxy {
     uint32_t *relays; // by connection index: a pool index, to be compared with what it points to
     struct pool pool; // struct proxy_relay
     struct prng prng; // for ids of requests and traces: no secrets
+    uint64_t secret_key[2]; // from the entropy seam: of masks and of handshakes' keys
+    uint64_t secret_count;
+    uint64_t masks; // of which `mask_count` are not used yet
+    uint32_t mask_count;
+    // All zero between calls: the reader of every tunnel whose service is between two messages.
+    struct ws_reader idle_reader;
 };
 
 struct proxy_ask {
@@ -41,11 +50,15 @@ struct proxy_ask {
     const struct config_route *route;
     uint16_t settings; // of the route
     bool is_trusted;   // what this peer says of others is believed
+    bool is_upgrade;   // a WebSocket handshake, which passed http_upgrade_check
 };
 // A request that proxy_ask.route answers: conns->request, in VERDICT. It is relayed, or refused.
 void proxy_on_request(struct proxy *proxy, uint32_t index, const struct proxy_ask *ask);
 // PIECE of a connection in RELAY.
 void proxy_on_ask(struct proxy *proxy, uint32_t index, const struct conn_event *event);
+// MESSAGE and CLOSE of a connection that was upgraded by way of a service.
+void proxy_on_message(struct proxy *proxy, uint32_t index, const struct conn_event *event);
+void proxy_on_close(struct proxy *proxy, uint32_t index, const struct conn_event *event);
 // Something of it went out.
 void proxy_on_sent(struct proxy *proxy, uint32_t index);
 // The connection is over.

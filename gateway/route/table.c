@@ -231,7 +231,7 @@ static enum route_result table_search(const struct route_table *table,
         if (!is_host || !path_matches(&route->path, request->path, has_escape, match)) {
             continue;
         }
-        uint8_t answered = config_verb_kinds((enum config_verb)route->verb);
+        uint8_t answered = config_route_kinds(route);
         kinds |= answered;
         if ((answered & request->kind) == 0) {
             continue;

@@ -23,7 +23,10 @@ void rule_leave(struct stream *stream, uint32_t index);
 
 // Passes it on to the route's upstream. Until the next request of this connection, or its end, it
 // is one of this route's.
-void stream_on_proxy(struct stream *stream, uint32_t index, const struct route_match *match);
+void stream_on_proxy(struct stream *stream, uint32_t index, const struct route_match *match,
+                     bool is_upgrade);
+// Whether what this open connection says goes on to a service.
+bool stream_is_tunnel(const struct stream *stream, uint32_t index);
 // Whether the route found (if any) takes also a method that we do not know.
 bool stream_takes_method(const struct http_request *request, const struct route_match *match);
 void stream_on_page(struct stream *stream, uint32_t index);

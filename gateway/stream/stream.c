@@ -12,6 +12,14 @@
 // --- rules: which route a connection was routed by
 
 static struct conn_settings settings_make(const struct config_route *route) {
+    // A tunnel drops nothing: who does not read pauses the other side (gateway/proxy/tunnel.c).
+    bool is_tunnel = route->verb == CONFIG_VERB_TUNNEL || route->verb == CONFIG_VERB_PROXY;
+    struct outbox_bounds bounds = {.queue_bytes_max = UINT32_MAX, .policy = OUTBOX_CLOSE};
+    if (!is_tunnel) {
+        bounds =
+            (struct outbox_bounds){.queue_bytes_max = (uint32_t)route->backpressure.queue_bytes,
+                                   .policy = (enum outbox_policy)route->backpressure.policy};
+    }
     return (struct conn_settings){
         .ping_ms = (uint32_t)route->keepalive.ping_ms,
         .pong_ms = (uint32_t)route->keepalive.pong_ms,
@@ -21,12 +29,12 @@ static struct conn_settings settings_make(const struct config_route *route) {
         .reader = {.message_bytes_max = (uint32_t)route->limits.message_bytes,
                    .fragments_max = route->limits.fragments,
                    .head = {.expects_mask = true}},
-        .bounds = {.queue_bytes_max = (uint32_t)route->backpressure.queue_bytes,
-                   .policy = (enum outbox_policy)route->backpressure.policy},
+        .bounds = bounds,
+        .tells_close = is_tunnel,
         .has_expiry = route->auth != NULL,
         .refuses_text = route->messages == CONFIG_MESSAGES_BINARY,
         .refuses_binary = route->messages == CONFIG_MESSAGES_TEXT,
-        .deflate_level = (uint8_t)route->compression.level,
+        .deflate_level = is_tunnel ? 0 : (uint8_t)route->compression.level,
         .deflate_takeover = route->compression.takeover == CONFIG_TAKEOVER_SERVER,
         .deflate_threshold = (uint32_t)route->compression.threshold_bytes,
     };
@@ -330,6 +338,9 @@ void stream_on_ask(struct stream *stream, uint32_t index, const struct conn_even
         return;
     case CONN_EVENT_MESSAGE:
         stream_on_message(stream, index, event);
+        return;
+    case CONN_EVENT_CLOSE:
+        proxy_on_close(stream->proxy, index, event);
         return;
     case CONN_EVENT_PIECE:
         proxy_on_ask(stream->proxy, index, event);

@@ -31,8 +31,11 @@ static void on_echo(struct stream *stream, uint32_t index, const struct conn_eve
 
 void stream_on_sent(struct stream *stream, uint32_t index) {
     const struct conn *conn = conn_at(stream->conns, index);
-    if (conn->state == CONN_RELAY) {
+    bool passes_on =
+        conn->state == CONN_RELAY || (conn->state == CONN_OPEN && stream_is_tunnel(stream, index));
+    if (passes_on) {
         proxy_on_sent(stream->proxy, index);
+        return;
     }
     if (conn->state != CONN_OPEN || !conn_has(conn, CONN_PAUSED)) {
         return;
@@ -86,6 +89,10 @@ void stream_on_message(struct stream *stream, uint32_t index, const struct conn_
             arena_give(stream->arena, event->block);
         }
         conn_close(stream->conns, index, &(struct conn_close_options){.fault = FAULT_message_rate});
+        return;
+    }
+    if (stream_is_tunnel(stream, index)) {
+        proxy_on_message(stream->proxy, index, event); // the block, if any, is a run now
         return;
     }
     if (route->verb == CONFIG_VERB_ECHO) {

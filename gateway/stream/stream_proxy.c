@@ -1,7 +1,8 @@
 // Requests that are passed on to services (gateway/proxy).
 #include "gateway/stream/internal.h"
 
-void stream_on_proxy(struct stream *stream, uint32_t index, const struct route_match *match) {
+void stream_on_proxy(struct stream *stream, uint32_t index, const struct route_match *match,
+                     bool is_upgrade) {
     uint16_t settings = stream->settings_of_route[match->index];
     const struct fault *fault = NULL;
     if (!rule_enter(stream, index, settings, &fault)) {
@@ -13,7 +14,8 @@ void stream_on_proxy(struct stream *stream, uint32_t index, const struct route_m
     struct proxy_ask ask = {.config = stream->site->config,
                             .route = match->route,
                             .settings = settings,
-                            .is_trusted = (stream->notes[index] & STREAM_NOTE_EXEMPT) != 0};
+                            .is_trusted = (stream->notes[index] & STREAM_NOTE_EXEMPT) != 0,
+                            .is_upgrade = is_upgrade};
     proxy_on_request(stream->proxy, index, &ask);
 }
 
@@ -22,4 +24,9 @@ void stream_on_proxy(struct stream *stream, uint32_t index, const struct route_m
 bool stream_takes_method(const struct http_request *request, const struct route_match *match) {
     return match->route != NULL && match->route->verb == CONFIG_VERB_PROXY &&
            !span_is(request->method_text, "TRACE");
+}
+
+bool stream_is_tunnel(const struct stream *stream, uint32_t index) {
+    const struct config_route *route = stream_route(stream, index);
+    return route != NULL && (route->verb == CONFIG_VERB_TUNNEL || route->verb == CONFIG_VERB_PROXY);
 }

@@ -421,8 +421,10 @@ void stream_on_receipt(struct stream *stream, uint32_t index, const struct bus_e
 
 static void on_kind(struct stream *stream, uint32_t index, const struct route_match *match,
                     uint8_t kind, struct span origin) {
-    if (match->route->verb == CONFIG_VERB_PROXY) {
-        stream_on_proxy(stream, index, match);
+    bool passes_on =
+        match->route->verb == CONFIG_VERB_PROXY || match->route->verb == CONFIG_VERB_TUNNEL;
+    if (passes_on) {
+        stream_on_proxy(stream, index, match, kind == CONFIG_KIND_UPGRADE);
     } else if (kind == CONFIG_KIND_UPGRADE) {
         on_upgrade(stream, index, match);
     } else if (match->route->verb == CONFIG_VERB_PAGE) {

@@ -69,6 +69,7 @@ static void exchange_free(struct upstreams *upstreams, uint32_t number) {
     line_leave(upstreams, exchange);
     head_drop(upstreams, exchange);
     upstreams->items[upstream].pending--;
+    upstreams->items[upstream].taken_over -= (exchange->flags & EXCHANGE_RAW) != 0;
     pool_give(&upstreams->exchanges, number);
     upstream_settle(upstreams, upstream);
 }
@@ -126,6 +127,7 @@ uint32_t upstream_ask(struct upstreams *upstreams, const struct upstream_ask *as
         .flags = (uint8_t)(ask->flags | (ask->has_body ? EXCHANGE_HAS_BODY : 0)),
     };
     upstream->pending++;
+    upstream->requests++;
     *fault = exchange_place(upstreams, number);
     if (*fault != NULL) {
         counter_add(upstreams->counters, COUNTER_upstream_refused, 1);
@@ -218,6 +220,12 @@ void upstream_send(struct upstreams *upstreams, uint32_t exchange, uint32_t payl
     line_put(upstreams, exchange_at(upstreams, exchange)->line, payload);
 }
 
+uint8_t *upstream_run_room(struct upstreams *upstreams, uint32_t exchange, uint32_t bytes) {
+    const struct upstream_line *line = line_of(upstreams, exchange);
+    check(line != NULL && line->state == LINE_RAW);
+    return line_run_room(upstreams, exchange_at(upstreams, exchange)->line, bytes);
+}
+
 void upstream_send_end(struct upstreams *upstreams, uint32_t exchange) {
     struct upstream_line *line = line_of(upstreams, exchange);
     check(line != NULL && line->state >= LINE_ANSWER);
@@ -251,6 +259,8 @@ void upstream_unpause(struct upstreams *upstreams, uint32_t exchange) {
 void upstream_take_over(struct upstreams *upstreams, uint32_t exchange) {
     struct upstream_line *line = line_of(upstreams, exchange);
     check(line != NULL && line->state == LINE_ANSWER);
+    exchange_at(upstreams, exchange)->flags |= EXCHANGE_RAW;
+    upstream_of(upstreams, line)->taken_over++;
     line_move(upstreams, exchange_at(upstreams, exchange)->line, LINE_RAW);
 }
 

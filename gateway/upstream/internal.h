@@ -41,6 +41,7 @@ enum line_flag {
 enum exchange_flag {
     EXCHANGE_PROBE = 1 << 4,    // its outcome decides over its server
     EXCHANGE_HAS_BODY = 1 << 5, // upstream_send_end is awaited
+    EXCHANGE_RAW = 1 << 6,      // it was taken over
 };
 
 static inline struct upstream_line *line_at(const struct upstreams *upstreams, uint32_t line) {
@@ -102,6 +103,7 @@ void line_move(struct upstreams *upstreams, uint32_t line, enum line_state to);
 void line_close(struct upstreams *upstreams, uint32_t line, bool flushes);
 void line_touch(struct upstreams *upstreams, uint32_t line);
 void line_arm(struct upstreams *upstreams, uint32_t line);
+uint8_t *line_run_room(struct upstreams *upstreams, uint32_t line, uint32_t bytes);
 // Queues for the service; the payload's reference is taken.
 void line_put(struct upstreams *upstreams, uint32_t line, uint32_t payload);
 // Looks at what was held, and receives on.

@@ -3,6 +3,7 @@
 
 #include "core/base/check.h"
 #include "core/hub/payload.h"
+#include "core/ws/frame.h"
 
 #include <errno.h>
 
@@ -41,10 +42,38 @@ void line_touch(struct upstreams *upstreams, uint32_t number) {
     }
 }
 
+// By its kind: no policy drops what a service is sent. False: no memory.
+static bool queue(struct upstreams *upstreams, struct outbox *outbox, uint32_t payload) {
+    const struct payload *content = payload_at(upstreams->arena, payload);
+    if (content->kind == PAYLOAD_MESSAGE) {
+        struct outbox_bounds none = {.queue_bytes_max = UINT32_MAX, .policy = OUTBOX_CLOSE};
+        uint32_t dropped;
+        return outbox_put_message(upstreams->outboxes, outbox, payload, 0, none, &dropped) ==
+               OUTBOX_QUEUED;
+    }
+    if (content->opcode == WS_PONG) {
+        outbox_drop_pong(upstreams->outboxes, outbox, PONG_PENDING_MAX);
+    }
+    return outbox_put(upstreams->outboxes, outbox, payload);
+}
+
+uint8_t *line_run_room(struct upstreams *upstreams, uint32_t number, uint32_t bytes) {
+    struct upstream_line *line = line_at(upstreams, number);
+    if (line_has(line, LINE_DEAF)) {
+        return NULL;
+    }
+    uint8_t *room = outbox_run_room(upstreams->outboxes, &line->outbox, bytes);
+    if (room == NULL) {
+        line_set(line, LINE_SHORT);
+    }
+    line_touch(upstreams, number);
+    return room;
+}
+
 void line_put(struct upstreams *upstreams, uint32_t number, uint32_t payload) {
     struct upstream_line *line = line_at(upstreams, number);
     bool is_wanted = !line_has(line, LINE_DEAF) && line->state < LINE_CLOSING;
-    if (is_wanted && !outbox_put(upstreams->outboxes, &line->outbox, payload)) {
+    if (is_wanted && !queue(upstreams, &line->outbox, payload)) {
         line_set(line, LINE_SHORT);
     }
     payload_drop(upstreams->arena, payload);
@@ -193,6 +222,7 @@ void line_fail(struct upstreams *upstreams, uint32_t number, enum fault_id fault
     uint32_t exchange = line->exchange;
     bool opens = server_failed(upstream, server_of(upstreams, line), upstreams->now_ms);
     counter_add(upstreams->counters, COUNTER_upstream_failures, 1);
+    upstream->errors++;
     counter_add(upstreams->counters, COUNTER_upstream_breaks, opens);
     char address[ADDRESS_TEXT_BYTES];
     address_format(&server_of(upstreams, line)->address, true, address);

@@ -182,3 +182,8 @@ uint32_t upstreams_wait_ms(const struct upstreams *upstreams) {
     }
     return wait_ms;
 }
+
+const struct upstream *upstream_get(const struct upstreams *upstreams, uint32_t config_index) {
+    check(config_index < UPSTREAMS_MAX);
+    return &upstreams->items[upstreams->of_config[config_index]];
+}

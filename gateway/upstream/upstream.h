@@ -92,12 +92,14 @@ struct upstream {
     uint32_t server_count;
     uint32_t waiting_first, waiting_last, waiting_count; // exchanges, oldest first
     uint32_t pending;                                    // exchanges, also waiting ones
+    uint32_t taken_over;                                 // of those: RAW
     uint32_t turn;                                       // which of equal servers is next
     uint32_t connect_ms, response_ms, idle_ms, retry_ms; // idle_ms 0: off
     uint32_t connections_max;                            // lines for exchanges to one server
     uint32_t waiting_max;
     uint32_t failures_max;
-    uint32_t lines; // that refer to it
+    uint32_t lines;            // that refer to it
+    uint64_t requests, errors; // since it was configured so
     uint8_t name_bytes;
     bool is_used;
     bool is_retired; // no longer configured: it goes with its last line
@@ -177,6 +179,9 @@ void upstreams_init(struct upstreams *upstreams, const struct upstreams_memory *
 // False: too many of older configurations still have exchanges.
 MUST_USE bool upstreams_config_set(struct upstreams *upstreams, const struct config *config);
 
+// What that upstream of the configuration is at present, for metrics; lent until the next turn.
+const struct upstream *upstream_get(const struct upstreams *upstreams, uint32_t config_index);
+
 // --- exchanges
 
 enum upstream_ask_flag {
@@ -195,10 +200,13 @@ struct upstream_ask {
 // Its number; or 0, and *fault says why.
 uint32_t upstream_ask(struct upstreams *upstreams, const struct upstream_ask *ask,
                       const struct fault **fault);
-// More of the request; the payload's reference is taken. It may come at any time, also while the
-// exchange waits.
+// More of the request, or, in RAW, frames and runs of frames; the payload's reference is taken. Not
+// before the first SENT. Of pongs few wait, the newest last (RFC 6455 5.5.3).
 void upstream_send(struct upstreams *upstreams, uint32_t exchange, uint32_t payload);
 void upstream_send_end(struct upstreams *upstreams, uint32_t exchange);
+// RAW: where so many bytes of one whole frame are to be written, at once, behind all that waits
+// (outbox_run_room). NULL: the service reads no more, or there is no memory: then FAILED comes.
+uint8_t *upstream_run_room(struct upstreams *upstreams, uint32_t exchange, uint32_t bytes);
 // Bytes that wait to be sent, without those in flight.
 uint32_t upstream_queued_bytes(const struct upstreams *upstreams, uint32_t exchange);
 // Whether the owner takes more of the answer. Paused, nothing is read, and no deadline counts but

@@ -5,6 +5,7 @@
 #include "core/base/address.h"
 #include "core/base/counters.h"
 #include "core/base/histogram.h"
+#include "core/base/limits.h"
 #include "core/base/trace.h"
 
 #include <stdbool.h>
@@ -74,6 +75,12 @@ struct call_connection {
     char route[CALL_ROUTE_BYTES]; // its path, cut
 };
 
+struct call_upstream {
+    uint64_t requests, failures; // since it was configured as it is
+    uint64_t pending, waiting, tunnels;
+    uint64_t servers_out; // whose breaker is not closed
+};
+
 struct call_metrics {
     struct counters counters;
     struct histogram round_trip_ns;
@@ -89,7 +96,8 @@ struct call_metrics {
     // user memory by owner, bytes of pages touched
     uint64_t memory_tables, memory_inputs, memory_entries, memory_hub, memory_arena_touched,
         memory_arena_used, memory_rings, memory_tls, memory_tls_library;
-    uint64_t tls_shaking; // handshakes in progress
+    uint64_t tls_shaking;                          // handshakes in progress
+    struct call_upstream upstreams[UPSTREAMS_MAX]; // by index in the configuration
     uint64_t uptime_ms;
     uint8_t is_accepting, is_draining;
 };

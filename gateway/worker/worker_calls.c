@@ -98,6 +98,22 @@ static void metrics_memory(const struct worker *worker, struct call_metrics *met
     }
 }
 
+static void metrics_upstreams(const struct worker *worker, struct call_metrics *metrics) {
+    const struct config *config = worker->stream.site->config;
+    for (uint32_t i = 0; i < config->upstream_count; i++) {
+        const struct upstream *upstream = upstream_get(&worker->upstreams, i);
+        struct call_upstream *line = &metrics->upstreams[i];
+        *line = (struct call_upstream){.requests = upstream->requests,
+                                       .failures = upstream->errors,
+                                       .pending = upstream->pending - upstream->taken_over,
+                                       .waiting = upstream->waiting_count,
+                                       .tunnels = upstream->taken_over};
+        for (uint32_t j = 0; j < upstream->server_count; j++) {
+            line->servers_out += upstream->servers[j].breaker != UPSTREAM_CLOSED;
+        }
+    }
+}
+
 // Walks the connection table: a line per connection, 64 bytes each, so about a millisecond per
 // 100,000.
 static void on_metrics(struct worker *worker, const struct bus_event *call) {
@@ -132,6 +148,7 @@ static void on_metrics(struct worker *worker, const struct bus_event *call) {
     }
     metrics_count(worker, metrics);
     metrics_memory(worker, metrics);
+    metrics_upstreams(worker, metrics);
     answer_send(worker, &answer, span_make(metrics, sizeof *metrics), false);
     arena_give(&worker->arena, block);
 }

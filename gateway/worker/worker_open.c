@@ -34,6 +34,7 @@ struct layout {
     struct secures_options secures;
     struct upstreams_memory upstreams;
     struct memory relays, relay_space, relay_book;
+    uint32_t relay_max;
     struct memory channel_space, channel_book, subscription_space, subscription_book, message_space,
         message_book;
     struct memory home_space, home_book, hub_buckets, home_buckets;
@@ -110,8 +111,9 @@ static void layout_upstreams(struct layout *layout, struct worker_reserve *reser
     upstreams->items = part(reserve, upstreams->items.length);
     layout->relays = part(reserve, ((uint64_t)connection_max + 1) * sizeof(uint32_t));
     uint32_t relay_bytes = sizeof(struct proxy_relay);
-    layout->relay_space = part(reserve, pool_space_bytes(relay_bytes, connection_max));
-    layout->relay_book = part(reserve, pool_book_bytes(relay_bytes, connection_max));
+    layout->relay_max = upstreams->exchange_max; // a tunnel outlives its client by its close
+    layout->relay_space = part(reserve, pool_space_bytes(relay_bytes, layout->relay_max));
+    layout->relay_book = part(reserve, pool_book_bytes(relay_bytes, layout->relay_max));
 }
 
 static bool keeps_library(const struct site *site) {
@@ -281,7 +283,9 @@ static int proxy_open(struct worker *worker, const struct layout *layout,
                                    .bits = worker->clients.bits,
                                    .tls_bit = CLIENTS_TLS,
                                    .relays = (uint32_t *)(void *)layout->relays.data};
-    pool_init(&worker->proxy.pool, sizeof(struct proxy_relay), options->connection_max,
+    worker->proxy.secret_key[0] = options->random[6];
+    worker->proxy.secret_key[1] = options->random[7];
+    pool_init(&worker->proxy.pool, sizeof(struct proxy_relay), layout->relay_max,
               layout->relay_space, layout->relay_book);
     prng_init(&worker->proxy.prng, options->random[5]);
     return upstreams_config_set(&worker->upstreams, options->site->config) ? 0 : -ENOSPC;

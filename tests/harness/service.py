@@ -4,6 +4,8 @@ import socket
 import threading
 import time
 
+from harness.wire import BINARY, CLOSE, PING, PONG, TEXT, Frame, Wrong, accept_of, frame, mask
+
 
 class Request:
     def __init__(self, head, body):
@@ -27,6 +29,7 @@ class Wire:
     def __init__(self, sock):
         self.sock, self.buffer = sock, b""
         self.heard = None  # a bytearray: every byte is noted
+        self.keys = []  # masks, as they came
 
     def _fill(self):
         piece = self.sock.recv(1 << 20)
@@ -71,6 +74,33 @@ class Wire:
         for piece in pieces:
             self.sock.sendall(piece if isinstance(piece, bytes) else piece.encode("latin-1"))
 
+    def switch(self, protocol=None, fields=(), early=b""):
+        """Reads a handshake and answers it with a 101, and bytes behind it in the same segment."""
+        request = self.request()
+        accept = accept_of(request.get("sec-websocket-key")).decode()
+        head = [
+            "HTTP/1.1 101 Switching Protocols",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Accept: {accept}",
+            *([f"Sec-WebSocket-Protocol: {protocol}"] if protocol else []),
+            *fields,
+        ]
+        self.sock.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + early)
+        return request
+
+    def frame(self):
+        """The gateway's next frame, held against the rules for clients of RFC 6455 5.1 to 5.5."""
+        first, second = self.take(2)
+        size = second & 127
+        if not second & 0x80 or first & 0x70 or not first & 0x80:
+            raise Wrong(f"a frame of the gateway's begins with {first:#x} {second:#x}")
+        if size > 125:
+            size = int.from_bytes(self.take(2 if size == 126 else 8), "big")
+        key = self.take(4)
+        self.keys.append(key)
+        return Frame(True, first & 15, mask(self.take(size), key))
+
     def answer(self, body="", status="200 OK", fields=()):
         body = body if isinstance(body, bytes) else body.encode("latin-1")
         head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *fields]
@@ -91,6 +121,7 @@ class Service:
         self.port = self.listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.requests = []  # whatever serve notes
+        self.frames = []
         self.connections = 0
         self.wires = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -133,6 +164,21 @@ class Service:
 
     def __exit__(self, *_):
         self.close()
+
+
+def mirror(wire, service, protocol=None):
+    """A WebSocket server that sends every message back, answers pings, and ends after the Close."""
+    service.requests.append(wire.switch(protocol))
+    while True:
+        got = wire.frame()
+        service.frames.append(got)
+        if got.opcode == CLOSE:
+            wire.send(frame(CLOSE, got.payload, masked=False))
+            return
+        if got.opcode in (TEXT, BINARY):
+            wire.send(frame(got.opcode, got.payload, masked=False))
+        elif got.opcode == PING:
+            wire.send(frame(PONG, got.payload, masked=False))
 
 
 def honest(wire, service):

@@ -123,6 +123,11 @@ static inline void owner_on_ask(struct owner *owner, const struct conn_event *ev
     case CONN_EVENT_MESSAGE:
         owner_on_message(owner, event);
         return;
+    case CONN_EVENT_CLOSE:
+        owner_log(owner, "close %u %.*s\n", event->payload.length,
+                  (int)(event->payload.length < 2 ? 0 : event->payload.length - 2),
+                  (const char *)event->payload.data + 2);
+        return;
     }
 }
 

@@ -46,6 +46,79 @@ Test(closing, the_peers_close_is_answered_with_its_code) {
     }
 }
 
+// For owners that pass it on (settings.tells_close); in one piece, and byte by byte.
+Test(closing, the_peers_close_is_told_once_and_whole) {
+    for (uint32_t step = 1; step <= 16; step += 15) {
+        struct owner *owner = open_owner();
+        owner->test->settings[1].tells_close = true;
+        uint8_t frame[16];
+        uint32_t length = frame_make(frame, 0x88,
+                                     "\x0f\xa0"
+                                     "bye",
+                                     5);
+        for (uint32_t at = 0; at < length; at += step) {
+            owner_receive(owner, frame + at, length - at < step ? length - at : step);
+        }
+        cr_assert_not_null(strstr(owner->log, "close 5 bye\n"), "%s", owner->log);
+        conn_test_expect_sent(owner->test, "\x88\x02\x0f\xa0", 4);
+        owner_close(owner);
+    }
+}
+
+Test(closing, an_answer_to_our_close_is_not_told) {
+    struct owner *owner = open_owner();
+    owner->test->settings[1].tells_close = true;
+    order_close(owner, FAULT_draining, 0, "");
+    receive_frame(owner, 0x88, "\x03\xf4", 2);
+    cr_assert_null(strstr(owner->log, "close"));
+    owner_close(owner);
+}
+
+Test(closing, a_close_that_is_wrong_is_not_told) {
+    struct owner *owner = open_owner();
+    owner->test->settings[1].tells_close = true;
+    receive_frame(owner, 0x88, "\x03\xed", 2); // 1005 is never on the wire
+    cr_assert_null(strstr(owner->log, "close"));
+    expect_fault(owner->test, FAULT_close_code);
+    owner_close(owner);
+}
+
+Test(closing, an_exact_reason_may_be_empty) {
+    struct owner *owner = open_owner();
+    conn_close(&owner->test->conns, owner->test->index,
+               &(struct conn_close_options){
+                   .fault = FAULT_closed_by_service, .code = 4000, .is_reason_exact = true});
+    owner_pump(owner);
+    conn_test_expect_sent(owner->test, "\x88\x02\x0f\xa0", 4);
+    owner_close(owner);
+}
+
+// Frames that somebody else has made: several in one run, in order with all else.
+Test(closing, runs_of_frames_go_out_in_order) {
+    struct owner *owner = open_owner();
+    struct conns *conns = &owner->test->conns;
+    for (uint32_t i = 0; i < 3; i++) {
+        uint8_t *room = conn_run_room(conns, owner->test->index, 3);
+        cr_assert_not_null(room);
+        memcpy(room,
+               "\x81\x01"
+               "a",
+               3);
+    }
+    owner_pump(owner);
+    conn_test_expect_sent(owner->test,
+                          "\x81\x01"
+                          "a\x81\x01"
+                          "a\x81\x01"
+                          "a",
+                          9);
+    expect(owner->test->counters.values[COUNTER_messages_out] == 3, "%llu",
+           (unsigned long long)owner->test->counters.values[COUNTER_messages_out]);
+    order_close(owner, FAULT_draining, 0, "");
+    cr_assert_null(conn_run_room(conns, owner->test->index, 3));
+    owner_close(owner);
+}
+
 Test(closing, nothing_behind_the_peers_close_is_looked_at) {
     struct owner *owner = open_owner();
     uint8_t frames[100];

@@ -61,6 +61,13 @@ static void bytes_put(const char *data) {
     payload_drop(&memory.arena, payload);
 }
 
+static void run_put(const char *wire) {
+    uint32_t length = (uint32_t)strlen(wire);
+    uint8_t *room = outbox_run_room(&outboxes, &outbox, length);
+    cr_assert_not_null(room);
+    memcpy(room, wire, length);
+}
+
 // First byte of each entry's data, in order; what is in flight in brackets.
 static void expect_queue(const char *expected) {
     char text[512];
@@ -412,4 +419,81 @@ Test(hub_outbox, more_sent_than_was_in_flight_is_our_bug, .signal = SIGABRT) {
     message_put("a", 1, bounds(1000, OUTBOX_CLOSE));
     gather(16, 1000);
     outbox_sent(&outboxes, &outbox, 11);
+}
+
+// --- runs
+
+static uint32_t gather_into(struct span *pieces) {
+    return outbox_gather(&outboxes, &outbox, pieces, SEND_PIECES_MAX, GATHER_BYTES_MAX);
+}
+
+Test(hub_outbox, a_run_grows_while_it_waits_last) {
+    struct span pieces[SEND_PIECES_MAX];
+    run_put("aa");
+    run_put("bbb");
+    cr_assert_eq(outbox.queued_bytes, 5);
+    cr_assert_eq(gather_into(pieces), 1);
+    cr_assert(span_is(pieces[0], "aabbb"));
+    cr_assert_eq(outbox_sent(&outboxes, &outbox, 5), 2, "each message counts");
+}
+
+Test(hub_outbox, a_run_in_flight_does_not_grow) {
+    struct span pieces[SEND_PIECES_MAX];
+    run_put("aa");
+    cr_assert_eq(gather_into(pieces), 1);
+    run_put("bb");
+    cr_assert(span_is(pieces[0], "aa"));
+    cr_assert_eq(outbox.queued_bytes, 2);
+    cr_assert_eq(outbox_sent(&outboxes, &outbox, 1), 0); // short: it waits again, in front
+    run_put("cc");
+    cr_assert_eq(gather_into(pieces), 2);
+    cr_assert(span_is(pieces[0], "a") && span_is(pieces[1], "bbcc"));
+    cr_assert_eq(outbox_sent(&outboxes, &outbox, 5), 3);
+}
+
+Test(hub_outbox, nothing_but_a_run_grows_and_it_ends_with_its_block) {
+    struct span pieces[SEND_PIECES_MAX];
+    message_put("m", 0, bounds(UINT32_MAX, OUTBOX_CLOSE));
+    run_put("aa");
+    control_put(PING, "p");
+    run_put("bb");
+    bytes_put("raw");
+    run_put("cc");
+    cr_assert_eq(gather_into(pieces), 6);
+    outbox_sent(&outboxes, &outbox, 10 + 2 + 3 + 2 + 3 + 2);
+    static char large[3000];
+    memset(large, 'x', sizeof large - 1);
+    uint32_t wire_bytes = 0;
+    for (uint32_t i = 0; i < 8; i++) {
+        run_put(large + i * 100);
+        wire_bytes += (uint32_t)strlen(large + i * 100);
+    }
+    cr_assert_eq(outbox.queued_bytes, wire_bytes);
+    uint32_t count = gather_into(pieces);
+    cr_assert(count > 1 && count <= 8);
+    uint32_t gathered = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        gathered += pieces[i].length;
+    }
+    cr_assert_eq(gathered, wire_bytes);
+    cr_assert_eq(outbox_sent(&outboxes, &outbox, wire_bytes), 8);
+}
+
+Test(hub_outbox, a_dropped_run_counts_its_messages) {
+    run_put("aa");
+    run_put("bb");
+    control_put(PING, "p");
+    cr_assert_eq(outbox_drop_waiting(&outboxes, &outbox, true), 2);
+    run_put("cc");
+    cr_assert_eq(outbox_drop_all(&outboxes, &outbox), 1);
+}
+
+Test(hub_outbox, no_memory_and_no_entry_leave_nothing) {
+    memory.arena.limit_bytes = memory.arena.used_bytes;
+    cr_assert_null(outbox_run_room(&outboxes, &outbox, 10));
+    memory.arena.limit_bytes = UINT64_MAX;
+    pool.pool.limit = pool.pool.used;
+    cr_assert_null(outbox_run_room(&outboxes, &outbox, 10));
+    cr_assert(outbox_is_empty(&outbox));
+    cr_assert_eq(memory.arena.used_bytes, 0);
 }

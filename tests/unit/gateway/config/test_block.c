@@ -50,8 +50,5 @@ Test(config_block, is_refused_for_its_missing_parts_alone) {
     world_refuses_span(span_text(block),
                        "f.yaml:16:14: `forward` is not built yet in this version; remove it\n"
                        "f.yaml:26:28: `events` is not built yet in this version; remove it\n"
-                       "f.yaml:27:28: `tunnel` is not built yet in this version; remove it\n"
-                       "f.yaml:28:35: `proxy` of upgrades is not built yet in this version; write "
-                       "upgrade: false beside it\n"
                        "f.yaml:29:1: `backplane` is not built yet in this version; remove it\n");
 }

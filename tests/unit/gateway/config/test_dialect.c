@@ -144,7 +144,7 @@ Test(config_dialect, an_unquoted_brace_names_its_remedy) {
          "f.yaml:3:20: a `{` outside of quotes; quote it: \"${DRAIN}\"\n"},
         {LISTENER "routes:\n"
                   "  - path: {room}\n",
-         "f.yaml:3:5: a route does nothing; add one of page, echo, channels and proxy\n"
+         "f.yaml:3:5: a route does nothing; add one of page, echo, channels, proxy and tunnel\n"
          "f.yaml:3:11: `path` is a map, not a single value; write one value, and quote it if it "
          "holds `{` or `[`\n"},
         {"é: {é: é{x}}\n", "f.yaml:1:9: a `{` outside of quotes; quote it: \"é{x}\"\n"},

@@ -120,7 +120,7 @@ Test(config_route_refusals, verbs) {
                   "  - {path: /g, channels: {}}\n"
                   "  - {path: /h, channels: []}\n"
                   "  - {path: /i, echo: }\n",
-         "f.yaml:3:5: a route does nothing; add one of page, echo, channels and proxy\n"
+         "f.yaml:3:5: a route does nothing; add one of page, echo, channels, proxy and tunnel\n"
          "f.yaml:4:5: a route has both `page` and `echo`; write one verb per route\n"
          "f.yaml:5:22: `page` is `other`, which is none of its words; write demo\n"
          "f.yaml:6:22: `echo` has no keys; write echo: {}\n"
@@ -158,11 +158,9 @@ Test(config_route_refusals, parts_that_are_not_built) {
                   "  - {path: /b, events: {}}\n"
                   "  - {path: /c, tunnel: {}}\n"
                   "  - {path: /e, proxy: {}, upgrade: false}\n",
-         "f.yaml:3:23: `proxy` of upgrades is not built yet in this version; write upgrade: false "
-         "beside it\n"
          "f.yaml:3:34: there is no upstream `web`; add it to `upstreams`\n"
          "f.yaml:4:16: `events` is not built yet in this version; remove it\n"
-         "f.yaml:5:16: `tunnel` is not built yet in this version; remove it\n"
+         "f.yaml:5:24: `tunnel.upstream` is missing; add it\n"
          "f.yaml:6:23: `proxy.upstream` is missing; add it\n"},
     };
     world_refuses(rows, COUNT_OF(rows));

@@ -116,10 +116,20 @@ Test(config_upstreams, keys_without_meaning_for_proxy) {
                   "routes:\n"
                   "  - {path: /, proxy: {upstream: web}, upgrade: false, messages: text, "
                   "subprotocols: [a], keepalive: {ping: 1s}, compression: false}\n",
-         "f.yaml:4:65: `messages` has no meaning for `proxy`; remove it\n"
-         "f.yaml:4:85: `subprotocols` has no meaning for `proxy`; remove it\n"
-         "f.yaml:4:101: `keepalive` has no meaning for `proxy`; remove it\n"
+         "f.yaml:4:65: `messages` has no meaning for `proxy` with upgrade: false; remove it\n"
+         "f.yaml:4:85: `subprotocols` has no meaning for `proxy` with upgrade: false; remove it\n"
+         "f.yaml:4:101: `keepalive` has no meaning for `proxy` with upgrade: false; remove it\n"
          "f.yaml:4:126: `compression` has no meaning for `proxy`; remove it\n"},
+        {LISTENER "upstreams: {web: {servers: [\"http://1.2.3.4\"]}}\n"
+                  "routes:\n"
+                  "  - {path: /a, tunnel: {upstream: web}, messages: text, origins: [], "
+                  "subprotocols: [a], keepalive: {ping: 1s}, compression: false}\n"
+                  "  - {path: /b, proxy: {upstream: web}, messages: text, origins: [], "
+                  "subprotocols: [a], keepalive: {ping: 1s}, compression: false}\n"
+                  "  - {path: /c, tunnel: {upstream: web}, upgrade: true}\n",
+         "f.yaml:4:125: `compression` has no meaning for `tunnel`; remove it\n"
+         "f.yaml:5:124: `compression` has no meaning for `proxy`; remove it\n"
+         "f.yaml:6:50: `upgrade` has a meaning for `proxy` only; remove it\n"},
     };
     world_refuses(rows, COUNT_OF(rows));
 }
