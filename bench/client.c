@@ -247,8 +247,10 @@ static void send_request(struct client *client, struct peer *peer) {
 
 static void on_close_frame(struct client *client, struct peer *peer, const struct frame *frame) {
     const uint8_t *payload = frame->payload;
-    peer->close_code =
-        frame->payload_length >= 2 ? (uint16_t)(payload[0] << 8 | payload[1]) : CLIENT_CLOSE_NONE;
+    peer->close_code = CLIENT_CLOSE_NONE;
+    if (frame->payload_length >= 2) {
+        peer->close_code = (uint16_t)(payload[0] << 8 | payload[1]);
+    }
     if (!peer->has_closed) {
         send_control(client, peer, OPCODE_CLOSE, payload, frame->payload_length >= 2 ? 2 : 0);
         peer->has_closed = true;

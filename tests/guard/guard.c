@@ -222,24 +222,24 @@ static void echo(uint32_t bytes) {
     }
 }
 
-__attribute__((noipa)) static uint64_t guard_handshake(void) {
+__attribute__((noinline)) static uint64_t guard_handshake(void) {
     connect_all();
     until(is_connected, 0);
     upgrade_all("/echo");
     return CLIENTS;
 }
 
-__attribute__((noipa)) static uint64_t guard_echo_small(void) {
+__attribute__((noinline)) static uint64_t guard_echo_small(void) {
     echo(SMALL_BYTES);
     return (uint64_t)CLIENTS * ECHO_ROUNDS;
 }
 
-__attribute__((noipa)) static uint64_t guard_echo_large(void) {
+__attribute__((noinline)) static uint64_t guard_echo_large(void) {
     echo(LARGE_BYTES);
     return (uint64_t)CLIENTS * ECHO_ROUNDS;
 }
 
-__attribute__((noipa)) static uint64_t guard_ping(void) {
+__attribute__((noinline)) static uint64_t guard_ping(void) {
     uint64_t before = guard.guests[0].pings;
     for (uint32_t i = 0; i < CLIENTS; i++) {
         guard.guests[i].pings = before; // some may be one ahead: the last load took its time
@@ -248,7 +248,7 @@ __attribute__((noipa)) static uint64_t guard_ping(void) {
     return (uint64_t)CLIENTS * PING_INTERVALS;
 }
 
-__attribute__((noipa)) static uint64_t guard_close(void) {
+__attribute__((noinline)) static uint64_t guard_close(void) {
     for (uint32_t i = 0; i < CLIENTS; i++) {
         send_frame(&guard.guests[i], 0x88, (const uint8_t *)"\x03\xe8", 2);
     }
@@ -256,7 +256,7 @@ __attribute__((noipa)) static uint64_t guard_close(void) {
     return CLIENTS;
 }
 
-__attribute__((noipa)) static uint64_t guard_fanout(void) {
+__attribute__((noinline)) static uint64_t guard_fanout(void) {
     static const uint8_t payload[SMALL_BYTES] = {1};
     uint64_t before = guard.guests[0].frames;
     for (uint32_t round = 1; round <= FANOUT_ROUNDS; round++) {
