@@ -41,7 +41,8 @@ struct config_tls {
     struct config_certificate first;       // for hosts that no other one is for
     const struct config_certificate *more; // chosen by the client's server name
     uint32_t more_count;
-    struct span client_ca; // PEM: clients need a certificate of theirs; empty: they need none
+    struct span client_ca;   // PEM: clients need a certificate of theirs; empty: they need none
+    bool client_is_optional; // those without a certificate are let in as well
     struct config_place place;
     uint8_t version_min;  // enum config_tls_version
     uint8_t record_layer; // enum config_tls_layer
@@ -185,6 +186,8 @@ enum config_part_kind {
     CONFIG_PART_LITERAL, // text: valid channel name bytes
     CONFIG_PART_CAPTURE, // text: the name; capture: its number in the path
     CONFIG_PART_CLAIM,   // text: the claim's name without `claim.`
+    CONFIG_PART_SUBJECT, // of the client's certificate, and
+    CONFIG_PART_FINGERPRINT,
 };
 
 struct config_part {

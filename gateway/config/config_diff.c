@@ -19,7 +19,8 @@ static bool certificate_equal(const struct config_certificate *a,
 
 static bool certificates_equal(const struct config_tls *a, const struct config_tls *b) {
     bool is_equal = a->more_count == b->more_count && certificate_equal(&a->first, &b->first) &&
-                    span_equal(a->client_ca, b->client_ca);
+                    span_equal(a->client_ca, b->client_ca) &&
+                    a->client_is_optional == b->client_is_optional;
     for (uint32_t i = 0; is_equal && i < a->more_count; i++) {
         is_equal = certificate_equal(&a->more[i], &b->more[i]);
     }

@@ -9,12 +9,14 @@ struct tls_section {
     const struct config_node *ocsp_file;
     const struct config_node *certificates;
     const struct config_node *client_ca;
+    uint8_t client_certificates;
     uint8_t record_layer;
     uint8_t minimum_version;
 };
 
 static const char *const layer_names[] = {
     [CONFIG_TLS_COMPACT] = "compact", [CONFIG_TLS_LIBRARY] = "library", NULL};
+static const char *const client_names[] = {"required", "optional", NULL};
 static const char *const version_names[] = {[CONFIG_TLS_12] = "1.2", [CONFIG_TLS_13] = "1.3", NULL};
 
 enum { CERTIFICATE_KEYS = 3 };
@@ -34,6 +36,10 @@ static const struct schema_key tls_keys[] = {
      .type = SCHEMA_LIST,
      .offset = offsetof(struct tls_section, certificates)},
     {.name = "client_ca", .type = SCHEMA_SCALAR, .offset = offsetof(struct tls_section, client_ca)},
+    {.name = "client_certificates",
+     .type = SCHEMA_NAME,
+     .offset = offsetof(struct tls_section, client_certificates),
+     .names = client_names},
     {.name = "record_layer",
      .type = SCHEMA_NAME,
      .offset = offsetof(struct tls_section, record_layer),
@@ -113,6 +119,13 @@ void config_tls_read(struct config_reader *reader, const struct config_node *map
     tls->first = certificate_keep(reader, &section, map->place);
     certificates_read(reader, section.certificates, tls);
     file_keep(reader, "tls.client_ca", section.client_ca, &tls->client_ca);
+    tls->client_is_optional = section.client_certificates == 1;
+    const struct config_node *certificates = config_node_find(map, "client_certificates");
+    if (section.client_ca == NULL && certificates != NULL) {
+        config_error(reader, certificates->place,
+                     "`tls.client_certificates` needs `client_ca`: whose certificates they are; "
+                     "add it");
+    }
     bool has_ocsp = tls->first.ocsp.length > 0;
     for (uint32_t i = 0; i < tls->more_count; i++) {
         has_ocsp = has_ocsp || tls->more[i].ocsp.length > 0;

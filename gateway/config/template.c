@@ -84,6 +84,15 @@ static struct template_problem claim_add(struct template_state *state, struct sp
                                            braced};
 }
 
+// Of the certificate that the client showed to a listener with `client_ca`.
+static struct template_problem certificate_add(struct template_state *state,
+                                               enum config_part_kind kind, struct span braced) {
+    return state_add(state, (struct config_part){.text = braced, .kind = (uint8_t)kind})
+               ? fine
+               : (struct template_problem){"is one part too many; write fewer placeholders",
+                                           braced};
+}
+
 // `rest` begins with `{`. *used is the length with both braces.
 static struct template_problem placeholder_read(struct template_state *state, struct span rest,
                                                 uint32_t *used) {
@@ -96,6 +105,11 @@ static struct template_problem placeholder_read(struct template_state *state, st
     struct span name = span_first(span_from(rest, 1), *used - 2);
     if (name.length >= 6 && memcmp(name.data, "claim.", 6) == 0) {
         return claim_add(state, span_from(name, 6), braced);
+    }
+    bool is_subject = span_is(name, "certificate.subject");
+    if (is_subject || span_is(name, "certificate.fingerprint")) {
+        return certificate_add(state, is_subject ? CONFIG_PART_SUBJECT : CONFIG_PART_FINGERPRINT,
+                               braced);
     }
     return capture_add(state, name, braced);
 }

@@ -19,6 +19,7 @@ static int context_open(struct tls_context **context, const struct config_tls *t
     bool is_kept = tls->record_layer == CONFIG_TLS_LIBRARY;
     struct tls_context_options options = {.first = identity_of(&tls->first),
                                           .client_ca = tls->client_ca,
+                                          .client_is_optional = tls->client_is_optional,
                                           .version_min =
                                               is_newest ? TLS_VERSION_13 : TLS_VERSION_12,
                                           .layer = is_kept ? TLS_LAYER_LIBRARY : TLS_LAYER_COMPACT};
@@ -164,7 +165,7 @@ void site_tls_warn(const struct process *process) {
             log_event(process->log, LOG_LEVEL_WARN, "record_layer",
                       log_span("listener", listener_address(process, i)),
                       log_text("text", "this wolfSSL does not give its keys out, so its own record "
-                                       "layer is used: 54 KB a connection; build with one that has "
+                                       "layer is used: 64 KB a connection; build with one that has "
                                        "--enable-pkcallbacks and --enable-atomicuser"));
         }
     }

@@ -9,7 +9,8 @@
 enum {
     HEAD_SPARE_BYTES = 1024,    // for the fields that we add, beside what is repeated
     REQUEST_ID_BYTES_MAX = 128, // longer ones are replaced
-    TRACEPARENT_BYTES = 55,     // 00-<32>-<16>-<2> (W3C Trace Context)
+    CERTIFICATE_BYTES_MAX = TLS_SUBJECT_BYTES_MAX + TLS_FINGERPRINT_BYTES + 128, // two fields
+    TRACEPARENT_BYTES = 55, // 00-<32>-<16>-<2> (W3C Trace Context)
 };
 
 // --- text
@@ -116,6 +117,12 @@ static bool is_of_trust(struct span name) {
     return false;
 }
 
+// Only we know it, whoever the peer is.
+static bool is_certificate(struct span name) {
+    struct span wanted = span_text("x-client-certificate-");
+    return name.length >= wanted.length && is_alike(name, wanted);
+}
+
 // Written anew by forward_head, from what the client sent and whether it is trusted.
 static bool is_rebuilt(struct span name) {
     static const char *const names[] = {"host",         "x-forwarded-for", "forwarded", "expect",
@@ -201,6 +208,16 @@ static void put_client(struct proxy_text *text, const struct forward *forward) {
                      (int)forward->request->host.length, (const char *)forward->request->host.data);
     }
     put_own(text, forward, "Forwarded", span_make(own, (uint32_t)length));
+}
+
+// Ours alone: a trusted peer's would be the certificate of another connection.
+static void put_certificate(struct proxy_text *text, const struct forward *forward) {
+    if (forward->certificate != NULL) {
+        text_put_field(text, span_text("X-Client-Certificate-Subject"),
+                       tls_peer_subject(forward->certificate));
+        text_put_field(text, span_text("X-Client-Certificate-Fingerprint"),
+                       tls_peer_fingerprint(forward->certificate));
+    }
 }
 
 // --- ids
@@ -289,12 +306,14 @@ static void put_request(struct proxy_text *text, const struct forward *forward) 
         const struct http_field *field = &request->fields[i];
         bool passes = !fields_is_hop(request->fields, request->field_count, field) &&
                       !is_rebuilt(field->name) && !is_of_handshake(forward, field->name) &&
+                      !is_certificate(field->name) &&
                       (forward->is_trusted || !is_of_trust(field->name));
         if (passes) {
             text_put_field(text, field->name, field->value);
         }
     }
     put_client(text, forward);
+    put_certificate(text, forward);
     put_ids(text, forward);
     if (forward->handshake != NULL) { // it has no body
         put_handshake(text, forward->handshake);
@@ -315,8 +334,10 @@ uint32_t forward_head(struct arena *arena, const struct forward *forward,
                       const struct fault **fault) {
     const struct http_request *request = forward->request;
     // Host stands in it up to three times.
-    uint32_t room = HEAD_SPARE_BYTES + request->target.length + request->method_text.length +
-                    3 * request->host.length + fields_bytes(request->fields, request->field_count);
+    uint32_t certificate = forward->certificate == NULL ? 0 : CERTIFICATE_BYTES_MAX;
+    uint32_t room = HEAD_SPARE_BYTES + certificate + request->target.length +
+                    request->method_text.length + 3 * request->host.length +
+                    fields_bytes(request->fields, request->field_count);
     struct proxy_text text = {.room = room};
     uint32_t payload = payload_reserve(arena, 0, room, &text.data);
     *fault = fault_get(FAULT_out_of_memory);

@@ -64,6 +64,7 @@ struct forward {
     const struct handshake *handshake; // or NULL
     struct span authority;             // of a server, for a request without Host
     struct prng *prng;
+    const struct tls_peer *certificate; // that the client showed; NULL: none
     bool is_trusted;
     bool is_tls; // the client speaks it
 };

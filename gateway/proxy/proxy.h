@@ -15,6 +15,7 @@
 #include "core/conn/conn.h"
 #include "core/ws/reader.h"
 #include "gateway/config/config.h"
+#include "gateway/tls/peer.h"
 #include "gateway/upstream/upstream.h"
 
 struct proxy_relay { // pooled; exists while an exchange is under way
@@ -48,9 +49,10 @@ struct proxy {
 struct proxy_ask {
     const struct config *config;
     const struct config_route *route;
-    uint16_t settings; // of the route
-    bool is_trusted;   // what this peer says of others is believed
-    bool is_upgrade;   // a WebSocket handshake, which passed http_upgrade_check
+    const struct tls_peer *certificate; // that the client showed; NULL: none
+    uint16_t settings;                  // of the route
+    bool is_trusted;                    // what this peer says of others is believed
+    bool is_upgrade;                    // a WebSocket handshake, which passed http_upgrade_check
 };
 // A request that proxy_ask.route answers: conns->request, in VERDICT. It is relayed, or refused.
 void proxy_on_request(struct proxy *proxy, uint32_t index, const struct proxy_ask *ask);

@@ -3,6 +3,7 @@
 #include "gateway/config/channel_byte.h"
 #include "gateway/config/path_byte.h"
 #include "gateway/route/route.h"
+#include "gateway/tls/peer.h"
 
 // Adds a byte to what was written. False: no room.
 static bool byte_encode(uint8_t byte, struct span_mut *rest) {
@@ -75,6 +76,15 @@ uint32_t route_template_expand(const struct config_template *template,
             used = match->claims != NULL && part->claim < match->claims->count
                        ? route_claim_encode(match->claims->values[part->claim], rest)
                        : 0;
+            break;
+        case CONFIG_PART_SUBJECT:
+            used =
+                match->peer == NULL ? 0 : route_claim_encode(tls_peer_subject(match->peer), rest);
+            break;
+        case CONFIG_PART_FINGERPRINT:
+            used = match->peer == NULL
+                       ? 0
+                       : route_claim_encode(tls_peer_fingerprint(match->peer), rest);
             break;
         }
         if (used == 0) {

@@ -37,9 +37,12 @@ struct route_claims {
     uint32_t count;
 };
 
+struct tls_peer;
+
 struct route_match {
     const struct config_route *route;  // ROUTE_FOUND only
     const struct route_claims *claims; // set by who checked a token; NULL: nobody did
+    const struct tls_peer *peer;       // set by who knows the connection; NULL: no certificate
     const char *allow;                 // ROUTE_NOT_ALLOWED only: the Allow header's value, constant
     struct span captures[ROUTE_CAPTURES_MAX]; // lent from the request's path, still escaped
     uint32_t index;                           // of `route` in config->routes; ROUTE_FOUND only
@@ -60,7 +63,7 @@ bool route_path_is_valid(struct span path);
 // (two subjects `a%2Eb` and `a.b` are two); then every byte outside `A-Z a-z 0-9 _ - @ ~` is
 // encoded. `name` should have room for CHANNEL_NAME_BYTES_MAX bytes. Returns the length, or 0 when
 // it is over that or the room, a value is empty or over PLACEHOLDER_BYTES_MAX, or there is no such
-// capture or claim.
+// capture or claim, or no certificate.
 uint32_t route_template_expand(const struct config_template *template,
                                const struct route_match *match, struct span_mut name);
 

@@ -250,6 +250,7 @@ enum route_result route_match(const struct route_table *table, const struct rout
                               struct route_match *match) {
     match->route = NULL;
     match->claims = NULL;
+    match->peer = NULL;
     match->allow = NULL;
     match->index = 0;
     match->capture_count = 0;

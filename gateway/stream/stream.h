@@ -11,6 +11,7 @@
 #include "gateway/proxy/proxy.h"
 #include "gateway/seam/log.h"
 #include "gateway/stream/site.h"
+#include "gateway/tls/peer.h"
 
 // By settings index of a connection: the route behind it. Parallel to conns.settings.
 struct stream_rule {
@@ -73,6 +74,8 @@ struct stream {
     struct log *log;
     struct admission *admission;
     struct proxy *proxy;
+    const uint32_t *certificates; // by connection index: an arena block, struct tls_peer; 0: none.
+                                  // NULL: no listener asks for one
     struct admission_tokens tokens;
     struct address *addresses;      // by connection index
     uint32_t *sessions;             // by connection index: block of struct stream_session, 0 = none

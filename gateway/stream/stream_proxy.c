@@ -13,6 +13,7 @@ void stream_on_proxy(struct stream *stream, uint32_t index, const struct route_m
     conn_at(stream->conns, index)->settings = settings & (SETTINGS_MAX - 1u);
     struct proxy_ask ask = {.config = stream->site->config,
                             .route = match->route,
+                            .certificate = match->peer,
                             .settings = settings,
                             .is_trusted = (stream->notes[index] & STREAM_NOTE_EXEMPT) != 0,
                             .is_upgrade = is_upgrade};

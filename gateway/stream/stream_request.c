@@ -439,8 +439,15 @@ static void on_kind(struct stream *stream, uint32_t index, const struct route_ma
     }
 }
 
+static const struct tls_peer *stream_certificate(const struct stream *stream, uint32_t index) {
+    uint32_t block = stream->certificates == NULL ? 0 : stream->certificates[index];
+    return block == 0 ? NULL
+                      : (const struct tls_peer *)(const void *)arena_at(stream->arena, block);
+}
+
 static void on_route(struct stream *stream, uint32_t index, struct route_match *match,
                      uint8_t kind) {
+    match->peer = stream_certificate(stream, index);
     struct span origin;
     if (!stream_origin_passes(stream, index, match->route, &origin)) {
         return;

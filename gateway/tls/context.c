@@ -119,7 +119,7 @@ static const char *policy_set(WOLFSSL_CTX *library, enum tls_version version_min
     return NULL;
 }
 
-// Every client must show a certificate of theirs, and there is no resumption in which it need not.
+// What certificate a client shows must be of theirs, and there is no resumption without it.
 static const char *clients_set(WOLFSSL_CTX *library, const struct tls_context *context) {
     if (context->client_ca == NULL) {
         return NULL;
@@ -133,8 +133,8 @@ static const char *clients_set(WOLFSSL_CTX *library, const struct tls_context *c
         wolfSSL_CTX_no_ticket_TLSv13(library) != 0) {
         return "this wolfSSL cannot leave tickets out; build with another one";
     }
-    wolfSSL_CTX_set_verify(library, WOLFSSL_VERIFY_PEER | WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT,
-                           NULL);
+    int need = context->client_is_optional ? 0 : WOLFSSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    wolfSSL_CTX_set_verify(library, WOLFSSL_VERIFY_PEER | need, NULL);
     return NULL;
 }
 
@@ -182,6 +182,7 @@ int tls_context_open(struct tls_context **context, const struct tls_context_opti
         return -ENOMEM;
     }
     (*context)->version_min = options->version_min;
+    (*context)->client_is_optional = options->client_is_optional;
     (*context)->layer = tls_library_may_export() ? options->layer : TLS_LAYER_LIBRARY;
     (*context)->holds = 1;
     uint32_t client_ca_bytes = options->client_ca.length;

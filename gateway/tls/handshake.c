@@ -120,6 +120,7 @@ int tls_handshake_open(struct tls_handshake *handshake, const struct tls_context
     *handshake = (struct tls_handshake){.session = wolfSSL_new(library),
                                         .tickets = context->client_ca == NULL ? tickets : NULL,
                                         .layer = context->layer,
+                                        .is_asking = context->client_ca != NULL,
                                         .is_stapled = certificate->staple != NULL};
     return handshake->session == NULL ? -ENOMEM : 0;
 }

@@ -12,6 +12,7 @@
 #pragma once
 #include "core/base/check.h"
 #include "core/base/fault.h"
+#include "gateway/tls/peer.h"
 #include "gateway/tls/record.h"
 #include "gateway/tls/tickets.h"
 
@@ -28,8 +29,9 @@ struct tls_identity {
 
 struct tls_context_options {
     struct tls_identity first;
-    struct span client_ca; // PEM: who must have signed the client's certificate; empty: none is
-                           // asked for
+    struct span client_ca;   // PEM: who must have signed the client's certificate; empty: none is
+                             // asked for
+    bool client_is_optional; // one without a certificate is let in, too
     enum tls_version version_min;
     enum tls_layer layer; // after the handshake; the library's where this wolfSSL keeps its keys
 };
@@ -82,6 +84,7 @@ struct tls_handshake {
     struct tls_trail trail;
     enum tls_layer layer;
     bool is_done;
+    bool is_asking;  // for the client's certificate
     bool is_stapled; // its certificate has a responder's answer
     bool is_refused; // the client offers protocols, and ours is not among them
     bool was_full;   // `target` was, in the step that runs
@@ -117,6 +120,9 @@ enum tls_handshake_result tls_handshake_feed(struct tls_handshake *handshake,
 // have), or -EPROTO (the keys that the library shows do not follow from its secrets): then close.
 // tls_session_begin (session.h) decides between this and the library's own layer.
 MUST_USE int tls_handshake_finish(const struct tls_handshake *handshake, struct tls_record *record);
+// After DONE, before it ends. False: the client showed no certificate, or one whose subject is
+// empty, over TLS_SUBJECT_BYTES_MAX or has control characters.
+bool tls_handshake_peer(const struct tls_handshake *handshake, struct tls_peer *peer);
 // Whether a ticket made the handshake short; the suite's name, a constant of the library.
 bool tls_handshake_is_resumed(const struct tls_handshake *handshake);
 const char *tls_handshake_suite(const struct tls_handshake *handshake);

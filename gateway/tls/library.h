@@ -40,6 +40,7 @@ struct tls_context {
     const char *staple_complaint; // about the first answer that is not shown; NULL: none
     uint8_t *client_ca;           // PEM; NULL: clients need no certificate
     uint32_t client_ca_bytes;
+    bool client_is_optional;
 };
 
 // names.c: what an X.509 certificate says of itself. False: it is not readable.

@@ -54,6 +54,11 @@ void secure_release(struct clients *clients, uint32_t index) {
     secure_tail_drop(clients, secure);
     sealed_drop(clients, secure);
     tls_session_fini(&secure->session);
+    uint32_t *peer = &clients->secures->peers[index];
+    if (*peer != 0) {
+        arena_give(clients->conns.arena, *peer);
+        *peer = 0;
+    }
     memset(secure, 0, sizeof(*secure));
 }
 

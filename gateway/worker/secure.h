@@ -63,6 +63,8 @@ struct secure_shake {
 
 struct secures {
     struct secure *table;        // by connection index
+    uint32_t *peers;             // by connection index: a block of the connections' arena, the
+                                 // certificate that the client showed (struct tls_peer); 0: none
     struct secure_shake *shakes; // 1 to TLS_HANDSHAKES_MAX
     uint32_t index_peak;         // the largest index that ever had TLS
     uint32_t shake_count;        // in progress
@@ -78,13 +80,13 @@ struct secures {
 };
 
 struct secures_options {
-    struct memory table, shakes, space, book; // zero
+    struct memory table, peers, shakes, space, book; // zero
     uint32_t connection_max;
     bool keeps_library;         // a listener's record layer is the library's own
     const uint8_t *ticket_seed; // TLS_TICKET_SEED_BYTES
     uint64_t ticket_begin_ms;
 };
-// Fills the lengths of the four ranges from connection_max and keeps_library.
+// Fills the lengths of the five ranges from connection_max and keeps_library.
 void secures_memory_size(struct secures_options *options);
 // In the thread that will use it. Contexts are set by the owner.
 void secures_init(struct secures *secures, const struct secures_options *options);

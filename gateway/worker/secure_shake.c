@@ -5,6 +5,8 @@
 #include "gateway/worker/clients.h"
 #include "gateway/worker/secure_internal.h"
 
+#include <stddef.h>
+
 static struct secure_shake *shake_at(const struct clients *clients, const struct secure *secure) {
     check(secure->shake > 0 && secure->shake <= TLS_HANDSHAKES_MAX);
     return &clients->secures->shakes[secure->shake];
@@ -18,6 +20,7 @@ static uint64_t memory_limit(const struct secures_options *options) {
 
 void secures_memory_size(struct secures_options *options) {
     options->table.length = ((uint64_t)options->connection_max + 1) * sizeof(struct secure);
+    options->peers.length = ((uint64_t)options->connection_max + 1) * sizeof(uint32_t);
     options->shakes.length = (uint64_t)(TLS_HANDSHAKES_MAX + 1) * sizeof(struct secure_shake);
     uint64_t space = 4 * memory_limit(options); // size classes leave holes
     options->space.length = space < ARENA_SPACE_BYTES_MAX ? space : ARENA_SPACE_BYTES_MAX;
@@ -27,6 +30,7 @@ void secures_memory_size(struct secures_options *options) {
 void secures_init(struct secures *secures, const struct secures_options *options) {
     *secures = (struct secures){
         .table = (struct secure *)(void *)options->table.data,
+        .peers = (uint32_t *)(void *)options->peers.data,
         .shakes = (struct secure_shake *)(void *)options->shakes.data,
         .free_first = 1,
     };
@@ -135,14 +139,36 @@ static bool keep(struct clients *clients, struct secure *secure, struct span byt
     return true;
 }
 
+// Keeps who the client is. False: no memory.
+static bool peer_note(struct clients *clients, uint32_t index, const struct secure_shake *shake) {
+    struct tls_peer peer;
+    if (!tls_handshake_peer(&shake->handshake, &peer)) {
+        return true;
+    }
+    struct arena *arena = clients->conns.arena;
+    uint32_t bytes = (uint32_t)offsetof(struct tls_peer, subject) + peer.subject_bytes;
+    uint32_t block = arena_take(arena, bytes);
+    if (block == 0) {
+        return false;
+    }
+    memcpy(arena_at(arena, block), &peer, bytes);
+    clients->secures->peers[index] = block;
+    return true;
+}
+
 // From the library to the record layer.
 static void finish(struct clients *clients, uint32_t index, struct span_mut rest) {
     struct secure *secure = secure_at(clients, index);
     struct secure_shake *shake = shake_at(clients, secure);
     struct counters *counters = clients->conns.counters;
     bool is_resumed = tls_handshake_is_resumed(&shake->handshake);
+    bool is_noted = peer_note(clients, index, shake);
     int error = tls_session_begin(&secure->session, &shake->handshake);
     secure_shake_drop(clients, index);
+    if (!is_noted) {
+        conn_kill(&clients->conns, index, FAULT_out_of_memory);
+        return;
+    }
     if (error != 0) {
         complain(clients, index, "the library's keys are not what follows from its secrets");
         conn_kill(&clients->conns, index, FAULT_tls_handshake);

@@ -136,6 +136,7 @@ static void layout_make(struct layout *layout, struct worker_reserve *reserve,
     secures->keeps_library = keeps_library(options->site);
     secures_memory_size(secures);
     secures->table = part(reserve, secures->table.length);
+    secures->peers = part(reserve, secures->peers.length);
     secures->shakes = part(reserve, secures->shakes.length);
     secures->space = part(reserve, secures->space.length);
     secures->book = part(reserve, secures->book.length);
@@ -301,6 +302,7 @@ static int stream_open(struct worker *worker, const struct layout *layout,
         .log = options->log,
         .admission = options->admission,
         .proxy = &worker->proxy,
+        .certificates = worker->clients.secures == NULL ? NULL : worker->secures.peers,
         .addresses = worker->clients.addresses,
         .sessions = (uint32_t *)(void *)layout->sessions.data,
         .notes = layout->notes.data,

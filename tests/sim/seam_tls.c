@@ -122,6 +122,12 @@ int tls_session_begin(struct tls_session *session, struct tls_handshake *handsha
     return 0;
 }
 
+bool tls_handshake_peer(const struct tls_handshake *handshake, struct tls_peer *peer) {
+    (void)handshake;
+    (void)peer;
+    return false;
+}
+
 bool tls_handshake_is_resumed(const struct tls_handshake *handshake) {
     (void)handshake;
     return false;

@@ -125,6 +125,13 @@ int tls_session_begin(struct tls_session *session, struct tls_handshake *handsha
     return -ENOTSUP;
 }
 
+bool tls_handshake_peer(const struct tls_handshake *handshake, struct tls_peer *peer) {
+    (void)handshake;
+    (void)peer;
+    never();
+    return false;
+}
+
 bool tls_handshake_is_resumed(const struct tls_handshake *handshake) {
     (void)handshake;
     never();

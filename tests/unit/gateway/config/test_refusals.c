@@ -481,6 +481,12 @@ Test(config_refusals, tls) {
         {TLS("{certificate: fullchain.pem, key: key.pem, record_layer: kernel}"),
          "f.yaml:1:96: `tls.record_layer` is `kernel`, which is none of its words; write "
          "compact or library\n"},
+        {TLS("{certificate: fullchain.pem, key: key.pem, client_certificates: optional}"),
+         "f.yaml:1:103: `tls.client_certificates` needs `client_ca`: whose certificates they are; "
+         "add it\n"},
+        {TLS("{certificate: fullchain.pem, key: key.pem, ocsp_file: key.pem, client_ca: key.pem}"),
+         "f.yaml:1:113: `tls.client_ca` does not go with `ocsp_file`: wolfSSL would believe the "
+         "issuer of your own certificate about clients, too; remove one of them\n"},
         {TLS("{certificate: fullchain.pem, key: key.pem, minimum_version: 1.1}"),
          "f.yaml:1:99: `tls.minimum_version` is `1.1`, which is none of its words; write 1.2 or "
          "1.3\n"},

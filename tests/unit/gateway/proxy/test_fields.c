@@ -43,6 +43,47 @@ static const char *forwarded(const char *head, const struct address *peer, bool 
     return text;
 }
 
+// Longest subject, and what a client says of itself.
+Test(fields, a_clients_certificate) {
+    static struct http_request request;
+    const struct fault *fault =
+        http_request_parse(span_text("GET / HTTP/1.1\r\nHost: a\r\n"
+                                     "x-client-certificate-subject: CN=root\r\n"
+                                     "X_Client_Certificate_Fingerprint: 00\r\n\r\n"),
+                           &request);
+    cr_assert_null(fault);
+    struct tls_peer peer = {.subject_bytes = TLS_SUBJECT_BYTES_MAX};
+    memset(peer.subject, 's', TLS_SUBJECT_BYTES_MAX);
+    memset(peer.fingerprint, 'f', TLS_FINGERPRINT_BYTES);
+    struct prng prng;
+    prng_init(&prng, 1);
+    struct arena *arena = arena_open();
+    for (uint32_t i = 0; i < 4; i++) {
+        struct forward forward = {.request = &request,
+                                  .peer = &v4,
+                                  .prng = &prng,
+                                  .certificate = i % 2 == 0 ? NULL : &peer,
+                                  .is_trusted = i >= 2};
+        uint32_t payload = forward_head(arena, &forward, &fault);
+        cr_assert_neq(payload, 0);
+        static struct http_request passed;
+        cr_assert_null(http_request_parse(payload_wire(arena, payload), &passed));
+        const struct http_field *subject =
+            http_field_find(&passed, "x-client-certificate-subject", NULL);
+        const struct http_field *fingerprint =
+            http_field_find(&passed, "x-client-certificate-fingerprint", NULL);
+        cr_assert_eq(subject != NULL, i % 2 == 1);
+        cr_assert_eq(fingerprint != NULL, i % 2 == 1);
+        cr_assert(subject == NULL || span_equal(subject->value, tls_peer_subject(&peer)));
+        cr_assert(fingerprint == NULL ||
+                  span_equal(fingerprint->value, tls_peer_fingerprint(&peer)));
+        cr_assert_null(http_field_find(&passed, "x_client_certificate_fingerprint", NULL));
+        cr_assert_leq(http_field_count(&passed, "x-client-certificate-subject"), 1);
+        payload_drop(arena, payload);
+    }
+    cr_assert_eq(arena->used_bytes, 0);
+}
+
 static void has(const char *text, const char *part) {
     expect(strstr(text, part) != NULL, "%s is missing in:\n%s", part, text);
 }

@@ -1,5 +1,6 @@
 // Names, patterns, and what templates make of captures.
 #include "gateway/route/channel_name.h"
+#include "gateway/tls/peer.h"
 
 #include "tests/unit/gateway/route/harness.h"
 
@@ -194,6 +195,25 @@ Test(channel_name, claims) {
     }
     claims.count = 1; // it is not there
     cr_assert_eq(route_template_expand(&template, &match, target), 0);
+}
+
+Test(channel_name, certificates) {
+    struct tls_peer peer = {.subject_bytes = 10, .subject = "CN=a,O=b.c"};
+    memset(peer.fingerprint, 'f', TLS_FINGERPRINT_BYTES);
+    const struct config_part subject = {.kind = CONFIG_PART_SUBJECT};
+    const struct config_part fingerprint = {.kind = CONFIG_PART_FINGERPRINT};
+    const struct config_template by_subject = {.parts = &subject, .part_count = 1};
+    const struct config_template by_fingerprint = {.parts = &fingerprint, .part_count = 1};
+    uint8_t name[CHANNEL_NAME_BYTES_MAX];
+    struct span_mut target = {.data = name, .length = sizeof(name)};
+    struct route_match match = {.peer = &peer};
+    uint32_t length = route_template_expand(&by_subject, &match, target);
+    cr_assert(span_is(span_make(name, length), "CN%3Da%2CO%3Db%2Ec"));
+    length = route_template_expand(&by_fingerprint, &match, target);
+    cr_assert(span_equal(span_make(name, length), tls_peer_fingerprint(&peer)));
+    match.peer = NULL;
+    cr_assert_eq(route_template_expand(&by_subject, &match, target), 0);
+    cr_assert_eq(route_template_expand(&by_fingerprint, &match, target), 0);
 }
 
 Test(channel_name, claims_around_their_bound) {
