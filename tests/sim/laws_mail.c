@@ -4,10 +4,15 @@
 #include "core/base/check.h"
 #include "gateway/process/process.h"
 #include "tests/sim/laws_state.h"
+#include "tests/sim/sim_io.h"
 
 // The last one is the control thread.
 static const struct bus *bus_of(const struct sim *sim, uint32_t thread) {
     return thread == sim->worker_count ? &sim->process->bus : &sim->workers[thread]->bus;
+}
+
+static const struct io *io_of(const struct sim *sim, uint32_t thread) {
+    return thread == sim->worker_count ? sim->process->io : sim->workers[thread]->io;
 }
 
 static bool has_left(const struct sim *sim, uint32_t thread) {
@@ -20,7 +25,10 @@ void laws_mail_watch(struct sim *sim, void *context) {
     struct bus_shared *shared = sim->process->bus_shared;
     check(shared->thread_count == sim->worker_count + 1);
     for (uint32_t target = 0; target < shared->thread_count; target++) {
-        if (atomic_load(&shared->endpoints[target].is_asleep) == 0 || has_left(sim, target)) {
+        // Between two events no thread is in a turn: it sleeps if it means to.
+        const struct io *io = io_of(sim, target);
+        bool will_wake = io->bell.is_rung || sim_io_wait_until(io) <= sim->now_us;
+        if (will_wake || has_left(sim, target)) {
             continue;
         }
         for (uint32_t source = 0; source < shared->thread_count; source++) {
