@@ -156,14 +156,24 @@ static void edges_check(struct thread *thread) {
     }
 }
 
+// None of the threads gets a processor meanwhile, also one that sleeps on purpose: what would have
+// woken it in that time could not happen.
+static void machine_sleeps(struct sim *sim) {
+    uint64_t step_us = sim_below(sim, STEP_US);
+    sim->now_us += step_us;
+    sim->wall_ms += sim_below(sim, 2) == 0 ? sim_below(sim, STEP_US) : 0;
+    for (uint32_t i = 0; i < world.thread_count; i++) {
+        world.threads[i].is_held_up |= step_us > HELD_UP_US;
+    }
+}
+
 static void on_turn(struct sim *sim, void *context, uint64_t ticket) {
     struct thread *thread = context;
     if (ticket != thread->ticket || thread->is_over) {
         return;
     }
-    if (sim_fault(sim, SIM_FAULT_clock_step)) { // the machine slept
-        sim->now_us += sim_below(sim, STEP_US);
-        sim->wall_ms += sim_below(sim, 2) == 0 ? sim_below(sim, STEP_US) : 0;
+    if (sim_fault(sim, SIM_FAULT_clock_step)) {
+        machine_sleeps(sim);
     }
     struct squeeze squeeze;
     squeeze_begin(&squeeze, sim, thread->index);
