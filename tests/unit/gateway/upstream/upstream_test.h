@@ -294,5 +294,6 @@ static inline void upstream_test_close(struct upstream_test *test) {
     for (uint32_t i = 0; i < UPSTREAMS_ALIVE_MAX; i++) {
         cr_assert(!test->upstreams.items[i].is_used, "upstream %u is left", i);
     }
+    log_close(&test->upstreams.log);
     free(test);
 }
