@@ -4,6 +4,8 @@
 
 #include "core/base/check.h"
 
+#include <stdlib.h>
+
 enum {
     ALIGN_BYTES = 16,
     // Of a value: itself (an object with its 8 buckets: 208), its entry in the object that holds it
@@ -37,6 +39,10 @@ static void json_give(void *memory) {
 void json_memory_init(void) {
     json_object_seed(0); // from the kernel's entropy: keys come from strangers
     json_set_alloc_funcs(json_take, json_give);
+}
+
+void json_memory_unbound(void) {
+    json_set_alloc_funcs(malloc, free);
 }
 
 struct arena *json_memory_set(struct arena *arena) {

@@ -10,6 +10,9 @@
 
 // Once per process, before any thread uses jansson.
 void json_memory_init(void);
+// For a command that writes one report and ends: from here on jansson's memory is the C library's.
+// Never in a process that serves; no document may be opened after it.
+void json_memory_unbound(void);
 // Once per thread: the one thread-local pointer that process-wide hooks need. NULL: the thread's
 // jansson calls fail. Returns the one before.
 struct arena *json_memory_set(struct arena *arena);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/auth/json_memory.h"
 #include "gateway/cli/client.h"
 #include "gateway/cli/internal.h"
 #include "gateway/process/files.h"
@@ -168,6 +169,7 @@ int cli_publish(int count, char **arguments) {
     if (status != 0) {
         return status;
     }
+    json_memory_unbound();
     json_t *object = json_pack("{s:s, s:s}", "channel", line.words[0],
                                line.is_base64 ? "base64" : "text", line.words[1]);
     char *body = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
