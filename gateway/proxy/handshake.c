@@ -91,9 +91,11 @@ const struct fault *handshake_check(const struct handshake *handshake,
     http_upgrade_accept(span_make(handshake->key, sizeof handshake->key), wanted);
     const struct http_field *upgrade = field_single(response, "upgrade");
     const struct http_field *accept = field_single(response, "sec-websocket-accept");
-    bool is_exact = response->status == 101 && response->has_upgrade && upgrade != NULL &&
-                    span_is_nocase(upgrade->value, "websocket") && accept != NULL &&
-                    span_equal(accept->value, span_make(wanted, sizeof wanted));
+    // HTTP/1.0 knows neither 1xx nor upgrades (RFC 9110 7.8, 15.2).
+    bool is_switch =
+        response->status == 101 && response->version_minor == 1 && response->has_upgrade;
+    bool is_exact = is_switch && upgrade != NULL && span_is_nocase(upgrade->value, "websocket") &&
+                    accept != NULL && span_equal(accept->value, span_make(wanted, sizeof wanted));
     // None was offered.
     if (!is_exact || http_response_field_find(response, "sec-websocket-extensions", NULL) != NULL) {
         return wrong;

@@ -100,6 +100,7 @@ Test(handshake, any_other_does_not) {
         SWITCH "Sec-WebSocket-Accept: %s=\r\n\r\n",
         SWITCH RIGHT RIGHT "\r\n",
         SWITCH "Upgrade: websocket\r\n" RIGHT "\r\n",
+        "HTTP/1.0 101 x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n" RIGHT "\r\n",
         "HTTP/1.1 101 x\r\nConnection: upgrade\r\n" RIGHT "\r\n",
         "HTTP/1.1 101 x\r\nUpgrade: websocket\r\n" RIGHT "\r\n",
         "HTTP/1.1 101 x\r\nUpgrade: h2c\r\nConnection: upgrade\r\n" RIGHT "\r\n",
