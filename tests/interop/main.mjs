@@ -8,7 +8,9 @@ import { addCrowds } from "./rows_crowds.mjs";
 import { addHttp } from "./rows_http.mjs";
 import { addMessages } from "./rows_messages.mjs";
 import { addNegotiation } from "./rows_negotiation.mjs";
+import { addDaemons } from "./rows_daemons.mjs";
 import { addSecure } from "./rows_secure.mjs";
+import { addTunnels, endServices } from "./rows_tunnels.mjs";
 
 const CONFIGURATION = `
 listeners:
@@ -56,7 +58,8 @@ async function leftOver(gateway, before) {
     return `${await held(gateway)}; at first ${before}`;
 }
 
-const ALL = [addMessages, addClosing, addNegotiation, addHttp, addCrowds, addCompression, addSecure];
+const ALL = [addMessages, addClosing, addNegotiation, addHttp, addCrowds, addCompression, addSecure, addTunnels,
+    addDaemons];
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0"; // rows_secure.mjs; who judges certificates: tests/system
 const chosen = options(process.argv.slice(2));
 if (chosen.list) {
@@ -83,6 +86,6 @@ ALL.forEach((add) => add(world));
 await run(chosen, async () => {
     await Promise.all(Object.values(packers).map((one) => one.close()));
     const left = await leftOver(gateway, before);
-    const trouble = await gateway.stop();
+    const trouble = (await gateway.stop()) + (await endServices());
     return [left && `left when every client had gone: ${left}`, trouble && `the gateway: ${trouble}`].filter(Boolean);
 });

@@ -28,7 +28,7 @@ export function options(argv) {
 
 async function problemOf(one) {
     const start = performance.now();
-    const problem = await one.work().then(() => "", (error) => error.stack.split("\n").slice(0, 6).join("\n    "));
+    const problem = await one.work().then(() => "", (error) => `${error?.stack ?? JSON.stringify(error)}`.split("\n").slice(0, 6).join("\n    "));
     one.ms = performance.now() - start;
     return problem;
 }
