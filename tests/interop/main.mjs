@@ -5,6 +5,7 @@ import { chromiumClient, fayeClient, pythonClient, pythonPacker, undiciClient, w
 import { addClosing } from "./rows_closing.mjs";
 import { addCompression } from "./rows_compression.mjs";
 import { addCrowds } from "./rows_crowds.mjs";
+import { addFronts } from "./rows_fronts.mjs";
 import { addHttp } from "./rows_http.mjs";
 import { addMessages } from "./rows_messages.mjs";
 import { addNegotiation } from "./rows_negotiation.mjs";
@@ -59,7 +60,7 @@ async function leftOver(gateway, before) {
 }
 
 const ALL = [addMessages, addClosing, addNegotiation, addHttp, addCrowds, addCompression, addSecure, addTunnels,
-    addDaemons];
+    addDaemons, addFronts];
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0"; // rows_secure.mjs; who judges certificates: tests/system
 const chosen = options(process.argv.slice(2));
 if (chosen.list) {

@@ -83,6 +83,9 @@ export async function wampService() {
     return { port, close: () => server.close() };
 }
 
+const running = new Set();
+process.on("exit", () => running.forEach((stop) => stop()));
+
 // A process of Debian's, in a folder of its own; it serves when `port` accepts.
 async function daemon(command, files, port, environment = {}) {
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), "holdfast-service-"));
@@ -104,7 +107,7 @@ async function daemon(command, files, port, environment = {}) {
             return; // it has ended
         }
     };
-    process.on("exit", stop);
+    running.add(stop);
     child.on("error", () => {});
     const until = performance.now() + 180000;
     while (!(await accepts(port))) {
@@ -115,7 +118,7 @@ async function daemon(command, files, port, environment = {}) {
         }
         await sleep(50);
     }
-    return { port, close: async () => (stop(), await sleep(100), fs.rmSync(folder, { recursive: true, force: true })) };
+    return { port, close: async () => (stop(), running.delete(stop), await sleep(100), fs.rmSync(folder, { recursive: true, force: true })) };
 }
 
 function accepts(port) {
@@ -154,4 +157,32 @@ export async function rabbitService() {
         ERL_EPMD_ADDRESS: "127.0.0.1", RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: "+S 1:1 -start_epmd false -erl_epmd_port " + between,
     };
     return daemon(["/usr/lib/rabbitmq/bin/rabbitmq-server"], files, port, environment);
+}
+
+const NGINX = `
+daemon off;
+pid {folder}/pid;
+error_log {folder}/error.log error;
+events { worker_connections 2000; }
+http {
+    access_log off;
+    client_body_temp_path {folder}/1;
+    proxy_temp_path {folder}/2;
+    fastcgi_temp_path {folder}/3;
+    uwsgi_temp_path {folder}/4;
+    scgi_temp_path {folder}/5;
+    client_max_body_size 100m;
+    keepalive_requests 1000000;
+    SERVER
+}
+`;
+
+// nginx with one `server` block; `user root`, since the folder is ours alone.
+export async function nginxService(port, server) {
+    const text = `user ${os.userInfo().username};\n` + NGINX.replace("SERVER", server);
+    return daemon(["/usr/sbin/nginx", "-c", "{folder}/main.conf", "-e", "{folder}/log"], { "main.conf": text }, port);
+}
+
+export async function haproxyService(port, text) {
+    return daemon(["/usr/sbin/haproxy", "-db", "-f", "{folder}/main.cfg"], { "main.cfg": text }, port);
 }
