@@ -11,6 +11,7 @@ import { addMessages } from "./rows_messages.mjs";
 import { addNegotiation } from "./rows_negotiation.mjs";
 import { addDaemons } from "./rows_daemons.mjs";
 import { addSecure } from "./rows_secure.mjs";
+import { addTutorial } from "./rows_tutorial.mjs";
 import { addTunnels, endServices } from "./rows_tunnels.mjs";
 
 const CONFIGURATION = `
@@ -60,7 +61,7 @@ async function leftOver(gateway, before) {
 }
 
 const ALL = [addMessages, addClosing, addNegotiation, addHttp, addCrowds, addCompression, addSecure, addTunnels,
-    addDaemons, addFronts];
+    addDaemons, addFronts, addTutorial];
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0"; // rows_secure.mjs; who judges certificates: tests/system
 const chosen = options(process.argv.slice(2));
 if (chosen.list) {

@@ -9,7 +9,10 @@ import { Gateway } from "./gateway.mjs";
 import { check, row } from "./suite.mjs";
 import { graphqlService, socketService, wampService } from "./services.mjs";
 
+const { warn } = console;
+console.warn = () => {}; // autobahn keeps the function it finds, and tells every end
 const autobahn = createRequire(import.meta.url)("autobahn");
+console.warn = warn;
 const CONFIGURATION = `
 listeners:
   - {address: "127.0.0.1:{port}"}
