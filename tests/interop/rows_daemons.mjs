@@ -35,16 +35,16 @@ routes:
 }
 
 export function addDaemons() {
-    const all = (lane) => ({ tier: "all", lane });
+    const all = { tier: "all", lane: "all" };
     const withMqtt = (work) => () => broker(mosquittoService, ", subprotocols: [mqtt]", work);
-    row("mosquitto: 490 messages each way at QoS 0, 1 and 2", withMqtt(mqttMessages), all("mosquitto"));
-    row("mosquitto: a will is told when its client is cut", withMqtt(mqttWill), all("mosquitto"));
-    row("mosquitto: its subprotocol, and it ends from both sides", withMqtt(mqttEnds), all("mosquitto"));
+    row("mosquitto: 490 messages each way at QoS 0, 1 and 2", withMqtt(mqttMessages), all);
+    row("mosquitto: a will is told when its client is cut", withMqtt(mqttWill), all);
+    row("mosquitto: its subprotocol, and it ends from both sides", withMqtt(mqttEnds), all);
     const withNats = (work) => () => broker(natsService, "", work);
-    row("nats-server: 300 messages each way, requests and headers", withNats(natsMessages), all("nats"));
-    row("nats-server: it ends from both sides", withNats(natsEnds), all("nats"));
+    row("nats-server: 300 messages each way, requests and headers", withNats(natsMessages), all);
+    row("nats-server: it ends from both sides", withNats(natsEnds), all);
     row("rabbitmq: 300 messages each way by web_stomp, its subprotocol, and both ends",
-        () => broker(rabbitService, ", subprotocols: [v12.stomp, v11.stomp]", rabbitMessages), all("rabbitmq"));
+        () => broker(rabbitService, ", subprotocols: [v12.stomp, v11.stomp]", rabbitMessages), all);
 }
 
 // --- MQTT

@@ -53,7 +53,7 @@ routes:
 }
 
 export function addFronts() {
-    const fronts = { tier: "all", lane: "fronts" };
+    const fronts = { tier: "all", lane: "all" };
     const plain = "", headers = "proxy_protocol: {trusted: [127.0.0.1/32]}";
     const secure = `${headers}, tls: {certificate: chain.pem, key: key.pem}`;
     for (const [name, listener, front, who, isSecure] of [

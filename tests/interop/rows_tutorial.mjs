@@ -19,7 +19,7 @@ const INSTALL = "npm init -y && npm install express@4 ws@8\n"; // they lie here 
 const ORIGIN = "https://localhost:8443";
 
 export function addTutorial() {
-    row("tutorial: an Express site behind TLS, tokens and limits, as README says", tutorial, { tier: "all" });
+    row("tutorial: an Express site behind TLS, tokens and limits, as README says", tutorial, { tier: "all", lane: "all" });
 }
 
 // The fenced blocks of that section: files by the name in their first line, and the rest in order.
