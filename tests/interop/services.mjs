@@ -144,7 +144,7 @@ export async function natsService() {
 }
 
 export async function rabbitService() {
-    const [port, plain, between] = [await freePort(), await freePort(), await freePort()];
+    const [port, plain, between, names] = [await freePort(), await freePort(), await freePort(), await freePort()];
     const files = {
         "rabbitmq.conf": `listeners.tcp.1 = 127.0.0.1:${plain}\nweb_stomp.tcp.port = ${port}\n` +
             "web_stomp.tcp.ip = 127.0.0.1\nstomp.listeners.tcp = none\n",
@@ -154,9 +154,10 @@ export async function rabbitService() {
         HOME: "{folder}", RABBITMQ_NODENAME: "holdfast@localhost", RABBITMQ_CONFIG_FILE: "{folder}/rabbitmq.conf",
         RABBITMQ_MNESIA_BASE: "{folder}/data", RABBITMQ_LOG_BASE: "{folder}/logs", RABBITMQ_DIST_PORT: `${between}`,
         RABBITMQ_ENABLED_PLUGINS_FILE: "{folder}/enabled_plugins", RABBITMQ_PID_FILE: "{folder}/pid",
-        ERL_EPMD_ADDRESS: "127.0.0.1", RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: "+S 1:1 -start_epmd false -erl_epmd_port " + between,
+        ERL_EPMD_ADDRESS: "127.0.0.1", ERL_EPMD_PORT: `${names}`, RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: "+S 1:1",
     };
-    return daemon(["/usr/lib/rabbitmq/bin/rabbitmq-server"], files, port, environment);
+    // Erlang's own would start a port mapper that outlives it: this one is of the group that is ended.
+    return daemon(["/bin/bash", "-c", "epmd & exec /usr/lib/rabbitmq/bin/rabbitmq-server"], files, port, environment);
 }
 
 const NGINX = `
