@@ -50,6 +50,9 @@ http {{
             proxy_pass http://echo;
             proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Connection "upgrade";
+            proxy_buffer_size {buffer};
+            proxy_buffers 8 {buffer};
+            proxy_busy_buffers_size {busy};
             proxy_read_timeout 1h;
             proxy_send_timeout 1h;
         }}
@@ -123,9 +126,10 @@ class Proxy:
         self.name, self.command, self.configuration = name, command, configuration
 
     @contextlib.contextmanager
-    def start(self, holdfast, port, folder, cpus):
-        """Services and proxy; yields the pid whose tree is measured. `cpus`: of the proxy, of all else."""
-        fields = {"port": port, "admin": port + 1, "echo": port + 2, "other": port + 3, "plain": port + 4, "folder": folder}
+    def start(self, holdfast, port, folder, cpus, buffer):
+        """Services and proxy; yields the pid whose tree is measured. `cpus`: of the proxy, of all else; `buffer`: nginx's, in KiB."""
+        fields = {"port": port, "admin": port + 1, "echo": port + 2, "other": port + 3, "plain": port + 4, "folder": folder,
+                  "buffer": f"{buffer}k", "busy": f"{2 * buffer}k"}
         os.chmod(folder, 0o755)
         for name, text in (("proxy", self.configuration), ("echo", ECHO), ("plain", PLAIN)):
             with open(os.path.join(folder, name), "w", encoding="ascii") as file:
