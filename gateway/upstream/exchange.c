@@ -27,16 +27,10 @@ static void line_leave(struct upstreams *upstreams, struct upstream_exchange *ex
     }
 }
 
-static void waiting_remove(struct upstreams *upstreams, uint32_t number) {
+// Takes it off the queue; `before` is the one in front of it, 0: it is the first.
+static void waiting_unlink(struct upstreams *upstreams, uint32_t before, uint32_t number) {
     struct upstream_exchange *exchange = exchange_at(upstreams, number);
     struct upstream *upstream = &upstreams->items[exchange->upstream];
-    uint32_t before = 0;
-    uint32_t at = upstream->waiting_first;
-    while (at != number) { // bounded by waiting_max
-        check(at != 0);
-        before = at;
-        at = exchange_at(upstreams, at)->next;
-    }
     if (before == 0) {
         upstream->waiting_first = exchange->next;
     } else {
@@ -48,6 +42,17 @@ static void waiting_remove(struct upstreams *upstreams, uint32_t number) {
     exchange->next = 0;
     upstream->waiting_count--;
     upstreams->waiting_count--;
+}
+
+static void waiting_remove(struct upstreams *upstreams, uint32_t number) {
+    uint32_t before = 0;
+    uint32_t at = upstreams->items[exchange_at(upstreams, number)->upstream].waiting_first;
+    while (at != number) { // bounded by waiting_max
+        check(at != 0);
+        before = at;
+        at = exchange_at(upstreams, at)->next;
+    }
+    waiting_unlink(upstreams, before, number);
 }
 
 static void waiting_add(struct upstreams *upstreams, uint32_t number) {
@@ -147,40 +152,35 @@ void exchange_retry(struct upstreams *upstreams, uint32_t number, const struct f
     }
 }
 
-// The first that waits and would go to that server, or 0.
-static uint32_t waiting_find(struct upstreams *upstreams, struct upstream *upstream,
-                             uint8_t server) {
-    for (uint32_t at = upstream->waiting_first; at != 0; at = exchange_at(upstreams, at)->next) {
+// One pass over those that wait, the oldest first. True: the owner was told of a failure, so that
+// the queue may be another by now.
+static bool serve(struct upstreams *upstreams, struct upstream *upstream) {
+    uint32_t before = 0;
+    uint32_t number = upstream->waiting_first;
+    while (number != 0 && upstream_has_room(upstream, upstreams->now_ms)) {
+        uint32_t next = exchange_at(upstreams, number)->next;
         bool has_room;
-        uint8_t choice =
-            server_choose(upstream, exchange_at(upstreams, at), upstreams->now_ms, &has_room);
-        if (choice == server && has_room) {
-            return at;
+        uint8_t server =
+            server_choose(upstream, exchange_at(upstreams, number), upstreams->now_ms, &has_room);
+        if (!has_room) { // its servers are busy, or out: others may go elsewhere
+            before = number;
+        } else {
+            waiting_unlink(upstreams, before, number);
+            if (!line_take(upstreams, number, server)) {
+                exchange_end(upstreams, number, fault_get(FAULT_out_of_memory));
+                return true;
+            }
         }
+        number = next;
     }
-    return 0;
-}
-
-static void serve(struct upstreams *upstreams, struct upstream *upstream, uint8_t server) {
-    // Bounded: each pass takes one off the queue.
-    while (upstream->waiting_first != 0) {
-        uint32_t number = waiting_find(upstreams, upstream, server);
-        if (number == 0) {
-            return;
-        }
-        waiting_remove(upstreams, number);
-        if (!line_take(upstreams, number, server)) {
-            exchange_end(upstreams, number, fault_get(FAULT_out_of_memory));
-        }
-    }
+    return false;
 }
 
 void exchange_serve(struct upstreams *upstreams) {
     for (uint32_t i = 0; upstreams->waiting_count > 0 && i < UPSTREAMS_ALIVE_MAX; i++) {
         struct upstream *upstream = &upstreams->items[i];
-        for (uint8_t server = 0; upstream->waiting_count > 0 && server < upstream->server_count;
-             server++) {
-            serve(upstreams, upstream, server);
+        while (upstream->waiting_count > 0 && serve(upstreams, upstream)) {
+            // Bounded: each such pass has taken one off the queue.
         }
     }
 }

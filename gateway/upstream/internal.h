@@ -73,8 +73,11 @@ static inline void line_clear(struct upstream_line *line, enum line_flag flag) {
 enum { SERVER_NONE = 255 };
 // The server for this exchange among those that it has not tried; SERVER_NONE: none may be asked.
 // One whose lines are all busy is chosen only when no other has room: *has_room tells.
-uint8_t server_choose(struct upstream *upstream, const struct upstream_exchange *exchange,
+// Changes nothing: of equal ones the next in turn, which server_enter sets.
+uint8_t server_choose(const struct upstream *upstream, const struct upstream_exchange *exchange,
                       uint64_t now_ms, bool *has_room);
+// Whether any of its servers may take a request that waits.
+bool upstream_has_room(const struct upstream *upstream, uint64_t now_ms);
 // An exchange is given to it: a breaker whose time has come lets this one through.
 void server_enter(struct upstream *upstream, uint8_t server, struct upstream_exchange *exchange,
                   uint64_t now_ms);

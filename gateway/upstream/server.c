@@ -9,10 +9,18 @@ static bool is_available(const struct upstream_server *server, uint64_t now_ms) 
            (server->breaker == UPSTREAM_OPEN && now_ms >= server->retry_due_ms);
 }
 
-static bool server_has_room(const struct upstream *upstream, const struct upstream_server *server,
-                            const struct upstream_exchange *exchange) {
-    return server->idle_first != 0 || server->open < upstream->connections_max ||
-           (exchange->flags & UPSTREAM_ASK_UPGRADE) != 0;
+static bool server_has_room(const struct upstream *upstream, const struct upstream_server *server) {
+    return server->idle_first != 0 || server->open < upstream->connections_max;
+}
+
+bool upstream_has_room(const struct upstream *upstream, uint64_t now_ms) {
+    for (uint32_t i = 0; i < upstream->server_count; i++) {
+        const struct upstream_server *server = &upstream->servers[i];
+        if (is_available(server, now_ms) && server_has_room(upstream, server)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 // SplitMix64's finisher.
@@ -32,8 +40,9 @@ static uint64_t suits(const struct upstream_server *server, uint8_t number, uint
     return UINT32_MAX - server->pending;
 }
 
-uint8_t server_choose(struct upstream *upstream, const struct upstream_exchange *exchange,
+uint8_t server_choose(const struct upstream *upstream, const struct upstream_exchange *exchange,
                       uint64_t now_ms, bool *has_room) {
+    bool is_upgrade = (exchange->flags & UPSTREAM_ASK_UPGRADE) != 0; // never waits for a line
     uint8_t best = SERVER_NONE;
     uint64_t best_suits = 0;
     *has_room = false;
@@ -43,7 +52,7 @@ uint8_t server_choose(struct upstream *upstream, const struct upstream_exchange 
         if ((exchange->tried >> number & 1) != 0 || !is_available(server, now_ms)) {
             continue;
         }
-        bool is_roomy = server_has_room(upstream, server, exchange);
+        bool is_roomy = is_upgrade || server_has_room(upstream, server);
         uint64_t this_suits = suits(server, number, exchange->hash);
         // A hash keeps to its server also when that one is busy: that is what it is for.
         bool is_better =
@@ -54,9 +63,6 @@ uint8_t server_choose(struct upstream *upstream, const struct upstream_exchange 
             *has_room = is_roomy;
         }
     }
-    if (best != SERVER_NONE) {
-        upstream->turn = (best + 1u) % upstream->server_count;
-    }
     return best;
 }
 
@@ -64,6 +70,7 @@ void server_enter(struct upstream *upstream, uint8_t server, struct upstream_exc
                   uint64_t now_ms) {
     struct upstream_server *chosen = &upstream->servers[server];
     chosen->pending++;
+    upstream->turn = (server + 1u) % upstream->server_count;
     if (chosen->breaker == UPSTREAM_OPEN && now_ms >= chosen->retry_due_ms) {
         chosen->breaker = UPSTREAM_PROBING;
         exchange->flags |= EXCHANGE_PROBE;

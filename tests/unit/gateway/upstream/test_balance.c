@@ -84,6 +84,57 @@ Test(balance, a_busy_server_is_passed_over_but_not_by_a_hash) {
     upstream_test_close(test);
 }
 
+Test(balance, who_waits_is_served_whichever_of_two_free_servers_is_next_in_turn) {
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        for (uint32_t waiters = 1; waiters <= 2; waiters++) {
+            struct upstream_test *test = upstream_test_open(2);
+            test->upstreams.items[0].connections_max = 1;
+            link_id ids[2] = {connect_now(test, ask(test, 1)), connect_now(test, ask(test, 2))};
+            uint32_t waiting[2] = {ask(test, 3), waiters == 2 ? ask(test, 4) : 0};
+            cr_assert_eq(test->upstreams.waiting_count, waiters);
+            test->upstreams.items[0].turn = turn;
+            upstream_drop(&test->upstreams, 1, false);
+            upstream_drop(&test->upstreams, 2, false);
+            upstreams_pump(&test->upstreams);
+            expect(test->upstreams.waiting_count == 0, "turn %u: %u of %u are stranded", turn,
+                   test->upstreams.waiting_count, waiters);
+            finish(test, ids[0]);
+            finish(test, ids[1]);
+            for (uint32_t i = 0; i < waiters; i++) {
+                connect_now(test, waiting[i]);
+                upstream_drop(&test->upstreams, waiting[i], false);
+            }
+            upstream_test_close(test);
+        }
+    }
+}
+
+Test(balance, who_waits_for_a_busy_server_does_not_hold_up_others) {
+    struct upstream_test *test = upstream_test_open(2);
+    struct upstream *upstream = &test->upstreams.items[0];
+    upstream->connections_max = 1;
+    connect_now(test, ask(test, 1));
+    connect_now(test, ask(test, 2));
+    uint8_t kept = server_asked(test, 1); // the server of exchange 2 becomes free
+    uint32_t hash = 1;
+    bool has_room;
+    struct upstream_exchange like = {.hash = hash};
+    while (server_choose(upstream, &like, 1, &has_room) != kept) { // half of all hashes would do
+        like.hash = ++hash;
+    }
+    uint32_t bound = ask_with(test, 3, 0, hash, false);
+    uint32_t free_to_go = ask(test, 4);
+    upstream_drop(&test->upstreams, 2, false);
+    upstreams_pump(&test->upstreams);
+    cr_assert_eq(exchange_at(&test->upstreams, bound)->line, 0);
+    cr_assert_neq(server_asked(test, free_to_go), kept);
+    connect_now(test, free_to_go);
+    upstream_drop(&test->upstreams, free_to_go, false);
+    upstream_drop(&test->upstreams, bound, false);
+    upstream_drop(&test->upstreams, 1, false);
+    upstream_test_close(test);
+}
+
 // --- a new configuration
 
 static link_id use_once(struct upstream_test *test) {
