@@ -38,6 +38,7 @@ static void answer_finish(struct upstreams *upstreams, uint32_t number, bool has
     uint32_t exchange = line->exchange;
     if (keeps) {
         struct upstream_server *server = server_of(upstreams, line);
+        line_clear(line, LINE_PAUSED); // the owner's wish, who is done; its end is to be seen
         line_move(upstreams, number, LINE_IDLE);
         line->next = server->idle_first;
         server->idle_first = number;

@@ -158,6 +158,19 @@ Test(exchange, paused_nothing_is_read_and_no_deadline_counts) {
     upstream_test_close(test);
 }
 
+Test(exchange, a_line_kept_behind_a_paused_answer_is_read_on) {
+    struct upstream_test *test = upstream_test_open(1);
+    test->pauses_at_piece = true; // the last one: nobody unpauses it
+    link_id id = connect_now(test, ask(test, 1));
+    take_sent(test, id, a_head);
+    say(test, id, OK);
+    expect_told(test, "1 sent\n1 head 200\n1 piece ok\n1 end\n");
+    cr_assert(!is_closing(test, id));
+    end(test, id, 0); // seen: the next request does not go out on a dead line
+    cr_assert(is_closing(test, id));
+    upstream_test_close(test);
+}
+
 Test(exchange, dropped_in_the_middle_its_line_is_closed) {
     struct upstream_test *test = upstream_test_open(1);
     test->drops_at_head = true;
