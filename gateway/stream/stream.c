@@ -77,14 +77,16 @@ static void burst_bound(struct stream *stream) {
     stream->hub->burst_bytes_max = (uint32_t)bytes;
 }
 
-bool stream_site_set(struct stream *stream, struct site *site) {
+bool stream_site_fits(const struct stream *stream, const struct site *site) {
     uint32_t free_count = 0;
     for (uint32_t i = 1; i < SETTINGS_MAX; i++) {
         free_count += stream->rules[i].route == NULL;
     }
-    if (free_count < site->config->route_count) {
-        return false;
-    }
+    return free_count >= site->config->route_count;
+}
+
+void stream_site_set(struct stream *stream, struct site *site) {
+    check(stream_site_fits(stream, site));
     uint32_t at = 1;
     for (uint32_t route = 0; route < site->config->route_count; route++) {
         while (stream->rules[at].route != NULL) {
@@ -105,7 +107,6 @@ bool stream_site_set(struct stream *stream, struct site *site) {
         site_retire(stream, older);
     }
     burst_bound(stream);
-    return true;
 }
 
 static void table_full_note(struct stream *stream, enum admission_verdict verdict) {

@@ -106,9 +106,11 @@ enum stream_note {
     STREAM_NOTE_HELD_BACK = 128,    // in `paused`
 };
 
-// The site for new requests from now on: rules are made for its routes. False: no room for more
-// rules (too many older sites have connections).
-bool stream_site_set(struct stream *stream, struct site *site);
+// Whether there is room for the rules of its routes: none when too many older sites have
+// connections. Changes nothing.
+bool stream_site_fits(const struct stream *stream, const struct site *site);
+// The site for new requests from now on; it must fit.
+void stream_site_set(struct stream *stream, struct site *site);
 
 bool stream_on_open(struct stream *stream, uint32_t index);
 // Whether it was let in only to be told that there is no room.

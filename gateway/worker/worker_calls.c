@@ -34,9 +34,11 @@ static void answer_send(struct worker *worker, struct answer *answer, struct spa
 static void on_site(struct worker *worker, const struct bus_event *call) {
     struct site *site = (struct site *)(uintptr_t)call->mail.words[3];
     struct answer answer = answer_begin(call);
-    bool is_set = upstreams_config_set(&worker->upstreams, site->config) &&
-                  stream_site_set(&worker->stream, site);
+    // What may refuse looks first: nothing is half-applied.
+    bool is_set = stream_site_fits(&worker->stream, site) &&
+                  upstreams_config_set(&worker->upstreams, site->config);
     if (is_set) {
+        stream_site_set(&worker->stream, site);
         worker->worker_queue_bytes = site->config->worker_queue_bytes;
         worker->secures.contexts = site->tls;
         worker->clients.proxies = site->proxies;

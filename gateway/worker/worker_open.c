@@ -292,8 +292,8 @@ static int proxy_open(struct worker *worker, const struct layout *layout,
     return upstreams_config_set(&worker->upstreams, options->site->config) ? 0 : -ENOSPC;
 }
 
-static int stream_open(struct worker *worker, const struct layout *layout,
-                       const struct worker_options *options) {
+static void stream_open(struct worker *worker, const struct layout *layout,
+                        const struct worker_options *options) {
     worker->stream = (struct stream){
         .conns = &worker->clients.conns,
         .hub = &worker->hub,
@@ -316,7 +316,7 @@ static int stream_open(struct worker *worker, const struct layout *layout,
                                                    .on_ask = on_ask,
                                                    .on_sent = on_sent,
                                                    .on_gone = on_gone};
-    return stream_site_set(&worker->stream, options->site) ? 0 : -ENOSPC;
+    stream_site_set(&worker->stream, options->site); // the first: ROUTES_MAX rules fit
 }
 
 // Nothing of TLS is touched where no listener has it.
@@ -431,10 +431,11 @@ int worker_open(struct worker *worker, const struct worker_options *options, con
     }
     *what = "settings";
     error = proxy_open(worker, &layout, options);
-    if (error == 0) {
-        error = stream_open(worker, &layout, options);
+    if (error != 0) {
+        return error;
     }
-    return error != 0 ? error : listeners_open(worker, config, what);
+    stream_open(worker, &layout, options);
+    return listeners_open(worker, config, what);
 }
 
 void worker_close(struct worker *worker) {

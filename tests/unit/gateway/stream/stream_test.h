@@ -80,7 +80,11 @@ static inline struct site *site_make(const struct config *config, uint32_t numbe
 static inline bool stream_test_site(struct stream_test *test, const char *routes) {
     struct site *site = site_make(routes_open(routes), test->site_count + 1);
     test->sites[test->site_count++] = site;
-    return stream_site_set(&test->stream, site);
+    if (!stream_site_fits(&test->stream, site)) {
+        return false;
+    }
+    stream_site_set(&test->stream, site);
+    return true;
 }
 
 static inline void pool_make(struct pool *pool, uint32_t element_bytes, uint32_t limit) {

@@ -154,7 +154,7 @@ static inline struct rig *rig_open(void) {
                         .settings = rig->settings,
                         .rules = rig->rules};
     services_make(worker, CONNS);
-    cr_assert(stream_site_set(&worker->stream, site_make(ROUTES)));
+    stream_site_set(&worker->stream, site_make(ROUTES));
     return rig;
 }
 

@@ -24,6 +24,31 @@ Test(calls, a_site_is_taken_or_refused_whole) {
     rig_close(rig);
 }
 
+#define SERVICE(name)                                                                              \
+    "  - {path: /, proxy: {upstream: " name "}}\n"                                                 \
+    "upstreams: {" name ": {servers: [\"http://127.0.0.1:9\"]}}\n"
+
+Test(calls, a_site_that_is_refused_leaves_the_upstreams_as_they_were) {
+    struct rig *rig = rig_open();
+    struct upstreams *upstreams = &rig->worker.upstreams;
+    struct site *first = site_make(SERVICE("web"));
+    cr_assert_eq(call(rig, CALL_SITE, WORDS((uintptr_t)first, 0, 0), span_empty())->mail.words[4],
+                 0);
+    const struct upstream *web = upstream_get(upstreams, 0);
+    for (uint32_t i = 1; i < SETTINGS_MAX; i++) { // no rule is free
+        rig->rules[i].route =
+            rig->rules[i].route == NULL ? first->config->routes : rig->rules[i].route;
+    }
+    struct site *second = site_make(SERVICE("other"));
+    cr_assert_eq(call(rig, CALL_SITE, WORDS((uintptr_t)second, 0, 0), span_empty())->mail.words[4],
+                 (uint64_t)-ENOSPC);
+    cr_assert_eq(rig->worker.stream.site, first);
+    cr_assert_eq(upstream_get(upstreams, 0), web);
+    cr_assert(web->is_used && !web->is_retired);
+    upstreams_stop(upstreams);
+    rig_close(rig);
+}
+
 Test(calls, the_answer_to_a_reload_goes_out_once_there_is_memory_for_it) {
     struct rig *rig = rig_open();
     struct worker *worker = &rig->worker;
