@@ -147,6 +147,7 @@ bool rule_enter(struct stream *stream, uint32_t index, uint16_t settings,
     }
     rule->connections++;
     stream->notes[index] |= STREAM_NOTE_ROUTED;
+    stream_rate_open(stream, index, rule->route);
     return true;
 }
 

@@ -65,7 +65,6 @@ static struct span subprotocol_span(const struct config_route *route, int32_t ch
 static void upgrade_now(struct stream *stream, uint32_t index, uint16_t settings,
                         int32_t subprotocol) {
     const struct config_route *route = stream->rules[settings].route;
-    stream_rate_open(stream, index, route);
     conn_upgrade(stream->conns, index, settings, subprotocol_span(route, subprotocol));
     if (conn_at(stream->conns, index)->state !=
         CONN_OPEN) { // it was told to close meanwhile, or there was no memory

@@ -1,4 +1,5 @@
 // Who comes in, and how much it may say: the address that a trusted peer names, rates, and memory.
+#include "gateway/stream/internal.h"
 #include "tests/unit/gateway/stream/stream_test.h"
 
 #define FROM(client) "GET /echo HTTP/1.1\r\nX-Forwarded-For: " client "\r\n" HANDSHAKE_FIELDS
@@ -112,6 +113,24 @@ Test(gate, messages_a_second_at_n_minus_1_n_and_n_plus_1) {
         cr_assert_eq(client_state(test, client), count <= 7 ? CONN_OPEN : CONN_CLOSING);
         stream_test_close(test);
     }
+}
+
+// Also by way of a service, where the upgrade is the proxy's.
+Test(gate, who_becomes_a_route_s_has_said_nothing_yet_whoever_had_its_number_before) {
+    struct stream_test *test =
+        stream_test_simple("  - {path: /echo, echo: {}, limits: {messages_per_second: 7}}\n");
+    struct stream_client client = stream_test_accept(test, "192.0.2.1");
+    uint16_t settings = test->stream.settings_of_route[0];
+    test->rates[client.index] = (struct stream_rate){
+        .messages = 7000000, .at_us = test->base->conns.now_us}; // a second's worth
+    const struct fault *fault = NULL;
+    cr_assert(rule_enter(&test->stream, client.index, settings, &fault));
+    conn_at(&test->base->conns, client.index)->settings = settings & (SETTINGS_MAX - 1u);
+    const struct config_route *route = stream_route(&test->stream, client.index);
+    cr_assert(stream_rate_passes(&test->stream, client.index, route, 1));
+    rule_leave(&test->stream, client.index);
+    conn_at(&test->base->conns, client.index)->settings = 0;
+    stream_test_close(test);
 }
 
 Test(gate, a_part_of_a_second_is_worth_a_part_of_the_messages) {
