@@ -133,7 +133,7 @@ static void feed_head(struct upstreams *upstreams, uint32_t number, struct span_
     line_set(line, LINE_SPOKE);
     if (before > 0) {
         if (!block_append(upstreams->arena, &line->head_block, &line->head_bytes, view)) {
-            line_fail(upstreams, number, FAULT_out_of_memory, NULL);
+            line_starve(upstreams, number);
             return;
         }
         view = span_make(arena_at(upstreams->arena, line->head_block), line->head_bytes);
@@ -147,7 +147,7 @@ static void feed_head(struct upstreams *upstreams, uint32_t number, struct span_
                        block_append(upstreams->arena, &line->head_block, &line->head_bytes, view);
         advance(bytes, bytes->length);
         if (!is_kept) {
-            line_fail(upstreams, number, FAULT_out_of_memory, NULL);
+            line_starve(upstreams, number);
         }
         return;
     }
@@ -206,7 +206,7 @@ void answer_feed(struct upstreams *upstreams, uint32_t number, struct span_mut b
         if (is_busy && line_has(line, LINE_PAUSED)) {
             struct span rest = span_make(bytes.data, bytes.length);
             if (!block_append(upstreams->arena, &line->held_block, &line->held_bytes, rest)) {
-                line_fail(upstreams, number, FAULT_out_of_memory, NULL);
+                line_starve(upstreams, number);
             }
             return;
         }

@@ -115,6 +115,9 @@ void line_receive(struct upstreams *upstreams, uint32_t line);
 // The answer failed: the line is closed and its exchange told. `detail`: for the log, or NULL.
 void line_fail(struct upstreams *upstreams, uint32_t line, enum fault_id fault,
                const struct fault *detail);
+// We have no memory or descriptor for it: the line is closed, its exchange (if any) told, and its
+// server blamed for nothing.
+void line_starve(struct upstreams *upstreams, uint32_t line);
 void line_on_time(struct upstreams *upstreams, uint32_t line);
 // upstream.c: an upstream that is no longer configured goes with its last line.
 void upstream_settle(struct upstreams *upstreams, uint16_t upstream);

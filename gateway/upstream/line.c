@@ -242,6 +242,14 @@ void line_fail(struct upstreams *upstreams, uint32_t number, enum fault_id fault
     }
 }
 
+void line_starve(struct upstreams *upstreams, uint32_t number) {
+    struct upstream_line *line = line_at(upstreams, number);
+    if (line->exchange != 0) {
+        exchange_end(upstreams, line->exchange, fault_get(FAULT_out_of_memory));
+    }
+    line_close(upstreams, number, false);
+}
+
 // --- events
 
 static void on_socket(struct upstreams *upstreams, uint32_t number,
@@ -249,10 +257,8 @@ static void on_socket(struct upstreams *upstreams, uint32_t number,
     struct upstream_line *line = line_at(upstreams, number);
     bool is_wanted = line->state == LINE_SOCKET;
     if (event->error != 0) {
-        if (is_wanted) { // our own want of descriptors, not the server's fault
-            uint32_t exchange = line->exchange;
-            exchange_end(upstreams, exchange, fault_get(FAULT_out_of_memory));
-            line_close(upstreams, number, false);
+        if (is_wanted) {
+            line_starve(upstreams, number);
         }
         line_free(upstreams, number);
         return;
@@ -412,9 +418,7 @@ static void pump_one(struct upstreams *upstreams, uint32_t number) {
     line_clear(line, LINE_TOUCHED);
     if (line_has(line, LINE_SHORT) && line->exchange != 0) {
         line_clear(line, LINE_SHORT);
-        uint32_t exchange = line->exchange;
-        exchange_end(upstreams, exchange, fault_get(FAULT_out_of_memory));
-        line_close(upstreams, number, false);
+        line_starve(upstreams, number);
         return;
     }
     bool is_over = outbox_is_empty(&line->outbox) || line_has(line, LINE_DEAF);

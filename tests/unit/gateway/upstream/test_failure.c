@@ -342,6 +342,37 @@ Test(failure, no_descriptor_is_our_own_want) {
     upstream_test_close(test);
 }
 
+Test(failure, no_memory_for_what_comes_is_not_the_service_s_fault) {
+    static char long_head[1024 + 1]; // as long as the first block for it
+    memset(long_head, 'x', sizeof long_head - 1);
+    memcpy(long_head, "HTTP/1.1 204 x\r\nA: ", 19);
+    const struct {
+        const char *before, *answer;
+    } rows[] = {
+        {"", "HTTP/1.1 200"}, // a piece of a head is kept
+        {long_head, "x"},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+         "1\r\na\r\n1\r\nb\r\n"}, // paused at the first piece, the other one is held
+    };
+    for (uint32_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct upstream_test *test = upstream_test_open(1);
+        test->pauses_at_piece = true;
+        test->upstreams.head_bytes_max = 4096;
+        link_id id = connect_now(test, ask(test, 1));
+        take_sent(test, id, a_head);
+        say(test, id, rows[i].before);
+        uint64_t limit = test->base.arena.limit_bytes;
+        test->base.arena.limit_bytes = 0;
+        say(test, id, rows[i].answer);
+        test->base.arena.limit_bytes = limit;
+        expect(strstr(test->log, "1 failed out_of_memory\n") != NULL, "row %u: %s", i, test->log);
+        cr_assert(is_closing(test, id));
+        cr_assert_eq(test->upstreams.items[0].servers[0].failures, 0);
+        cr_assert_eq(test->upstreams.items[0].errors, 0);
+        upstream_test_close(test);
+    }
+}
+
 Test(failure, no_memory_for_what_is_to_be_sent) {
     struct upstream_test *test = upstream_test_open(1);
     test->base.conns.entries.limit = 0;
