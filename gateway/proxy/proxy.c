@@ -43,9 +43,8 @@ static uint32_t hash_of(struct span key) {
     return hash + (hash == 0); // 0 is none
 }
 
-static uint32_t balance_hash(const struct proxy *proxy, uint32_t index,
+static uint32_t balance_hash(const struct http_request *request, const struct address *client,
                              const struct config_upstream *upstream) {
-    const struct http_request *request = &proxy->conns->request;
     struct span key = span_empty();
     const struct http_field *field = NULL;
     char name[128];
@@ -53,7 +52,7 @@ static uint32_t balance_hash(const struct proxy *proxy, uint32_t index,
     case CONFIG_BALANCE_LEAST_PENDING:
         return 0;
     case CONFIG_BALANCE_ADDRESS:
-        return hash_of(span_make(proxy->addresses[index].ip, sizeof proxy->addresses[index].ip));
+        return hash_of(span_make(client->ip, sizeof client->ip));
     case CONFIG_BALANCE_PATH:
         return hash_of(request->path);
     case CONFIG_BALANCE_COOKIE:
@@ -94,7 +93,7 @@ static bool relay_open(struct proxy *proxy, uint32_t index, const struct proxy_a
     const struct http_request *request = &proxy->conns->request;
     const struct config_upstream *upstream = &ask->config->upstreams[ask->route->upstream];
     struct forward forward = {.request = request,
-                              .peer = &proxy->addresses[index],
+                              .peer = &ask->peer,
                               .handshake = block == 0 ? NULL : handshake_at(proxy, block),
                               .authority = upstream->servers[0].authority,
                               .prng = &proxy->prng,
@@ -114,7 +113,7 @@ static bool relay_open(struct proxy *proxy, uint32_t index, const struct proxy_a
     struct upstream_ask question = {.upstream = ask->route->upstream,
                                     .owner = number,
                                     .head = head,
-                                    .hash = balance_hash(proxy, index, upstream),
+                                    .hash = balance_hash(request, &ask->client, upstream),
                                     .flags = ask_flags(request, has_body, ask->is_upgrade),
                                     .has_body = has_body};
     *relay_at(proxy, number) =

@@ -32,12 +32,11 @@ struct proxy {
     struct conns *conns;
     struct upstreams *upstreams;
     struct arena *arena;
-    struct address *addresses; // by connection index
-    const uint8_t *bits;       // by connection index: lent
-    uint8_t tls_bit;           // of those: the client speaks TLS
-    uint32_t *relays; // by connection index: a pool index, to be compared with what it points to
-    struct pool pool; // struct proxy_relay
-    struct prng prng; // for ids of requests and traces: no secrets
+    const uint8_t *bits; // by connection index: lent
+    uint8_t tls_bit;     // of those: the client speaks TLS
+    uint32_t *relays;    // by connection index: a pool index, to be compared with what it points to
+    struct pool pool;    // struct proxy_relay
+    struct prng prng;    // for ids of requests and traces: no secrets
     uint64_t secret_key[2]; // from the entropy seam: of masks and of handshakes' keys
     uint64_t secret_count;
     uint64_t masks; // of which `mask_count` are not used yet
@@ -50,8 +49,10 @@ struct proxy_ask {
     const struct config *config;
     const struct config_route *route;
     const struct tls_peer *certificate; // that the client showed; NULL: none
+    struct address peer;                // who has connected to us
+    struct address client;              // whose request it is: the peer, or whom it names
     uint16_t settings;                  // of the route
-    bool is_trusted;                    // what this peer says of others is believed
+    bool is_trusted;                    // what the peer says of others is believed
     bool is_upgrade;                    // a WebSocket handshake, which passed http_upgrade_check
 };
 // A request that proxy_ask.route answers: conns->request, in VERDICT. It is relayed, or refused.

@@ -5,6 +5,15 @@
 
 enum { NAME_ROOM = CHANNEL_NAME_BYTES_MAX };
 
+// A request whose route was found, on its way to the route's verb.
+struct stream_visit {
+    struct route_match match;
+    struct span origin;  // that may come in; empty: it has none
+    struct address peer; // who has connected to us
+    bool is_trusted;     // what the peer says of others is believed
+    uint8_t kind;        // enum config_kind
+};
+
 struct stream_session *session_find(const struct stream *stream, uint32_t index);
 void session_drop(struct stream *stream, uint32_t index);
 // Names behind the struct.
@@ -23,8 +32,7 @@ void rule_leave(struct stream *stream, uint32_t index);
 
 // Passes it on to the route's upstream. Until the next request of this connection, or its end, it
 // is one of this route's.
-void stream_on_proxy(struct stream *stream, uint32_t index, const struct route_match *match,
-                     bool is_upgrade);
+void stream_on_proxy(struct stream *stream, uint32_t index, const struct stream_visit *visit);
 // Whether what this open connection says goes on to a service.
 bool stream_is_tunnel(const struct stream *stream, uint32_t index);
 // Whether the route found (if any) takes also a method that we do not know.

@@ -1,8 +1,8 @@
 // Requests that are passed on to services (gateway/proxy).
 #include "gateway/stream/internal.h"
 
-void stream_on_proxy(struct stream *stream, uint32_t index, const struct route_match *match,
-                     bool is_upgrade) {
+void stream_on_proxy(struct stream *stream, uint32_t index, const struct stream_visit *visit) {
+    const struct route_match *match = &visit->match;
     uint16_t settings = stream->settings_of_route[match->index];
     const struct fault *fault = NULL;
     if (!rule_enter(stream, index, settings, &fault)) {
@@ -14,9 +14,11 @@ void stream_on_proxy(struct stream *stream, uint32_t index, const struct route_m
     struct proxy_ask ask = {.config = stream->site->config,
                             .route = match->route,
                             .certificate = match->peer,
+                            .peer = visit->peer,
+                            .client = stream_address(stream, index),
                             .settings = settings,
-                            .is_trusted = (stream->notes[index] & STREAM_NOTE_EXEMPT) != 0,
-                            .is_upgrade = is_upgrade};
+                            .is_trusted = visit->is_trusted,
+                            .is_upgrade = visit->kind == CONFIG_KIND_UPGRADE};
     proxy_on_request(stream->proxy, index, &ask);
 }
 

@@ -418,23 +418,23 @@ void stream_on_receipt(struct stream *stream, uint32_t index, const struct bus_e
 
 // --- the request
 
-static void on_kind(struct stream *stream, uint32_t index, const struct route_match *match,
-                    uint8_t kind, struct span origin) {
+static void on_kind(struct stream *stream, uint32_t index, const struct stream_visit *visit) {
+    const struct route_match *match = &visit->match;
     bool passes_on =
         match->route->verb == CONFIG_VERB_PROXY || match->route->verb == CONFIG_VERB_TUNNEL;
     if (passes_on) {
-        stream_on_proxy(stream, index, match, kind == CONFIG_KIND_UPGRADE);
-    } else if (kind == CONFIG_KIND_UPGRADE) {
+        stream_on_proxy(stream, index, visit);
+    } else if (visit->kind == CONFIG_KIND_UPGRADE) {
         on_upgrade(stream, index, match);
     } else if (match->route->verb == CONFIG_VERB_PAGE) {
         stream_on_page(stream, index);
-    } else if (kind == CONFIG_KIND_OPTIONS) {
-        on_preflight(stream, index, origin);
-    } else if (kind == CONFIG_KIND_POST) {
-        on_post(stream, index, match, origin);
+    } else if (visit->kind == CONFIG_KIND_OPTIONS) {
+        on_preflight(stream, index, visit->origin);
+    } else if (visit->kind == CONFIG_KIND_POST) {
+        on_post(stream, index, match, visit->origin);
     } else { // a kind that the route table lets through and no verb answers: our table's mistake,
              // not the client's
-        stream_refuse(stream, index, FAULT_upgrade_required, NULL, origin);
+        stream_refuse(stream, index, FAULT_upgrade_required, NULL, visit->origin);
     }
 }
 
@@ -444,27 +444,31 @@ static const struct tls_peer *stream_certificate(const struct stream *stream, ui
                       : (const struct tls_peer *)(const void *)arena_at(stream->arena, block);
 }
 
-static void on_route(struct stream *stream, uint32_t index, struct route_match *match,
-                     uint8_t kind) {
+static void on_route(struct stream *stream, uint32_t index, struct stream_visit *visit) {
+    struct route_match *match = &visit->match;
     match->peer = stream_certificate(stream, index);
-    struct span origin;
-    if (!stream_origin_passes(stream, index, match->route, &origin)) {
+    // Noted before the gate, behind which the connection counts as the client's that its peer
+    // named.
+    visit->peer = stream->addresses[index];
+    visit->is_trusted = (stream->notes[index] & STREAM_NOTE_EXEMPT) != 0;
+    if (!stream_origin_passes(stream, index, match->route, &visit->origin)) {
         return;
     }
     // Before anything that costs: a signature takes 0.1 ms.
-    if (kind == CONFIG_KIND_UPGRADE && !stream_handshake_passes(stream, index)) {
+    if (visit->kind == CONFIG_KIND_UPGRADE && !stream_handshake_passes(stream, index)) {
         return;
     }
     // A preflight comes without what it asks for; a service's is none of ours.
-    bool is_preflight = kind == CONFIG_KIND_OPTIONS && match->route->verb != CONFIG_VERB_PROXY;
+    bool is_preflight =
+        visit->kind == CONFIG_KIND_OPTIONS && match->route->verb != CONFIG_VERB_PROXY;
     if (match->route->auth == NULL || is_preflight) {
-        on_kind(stream, index, match, kind, origin);
+        on_kind(stream, index, visit);
         return;
     }
     struct bearer bearer;
-    if (stream_bearer_passes(stream, index, match->route, origin, &bearer)) {
+    if (stream_bearer_passes(stream, index, match->route, visit->origin, &bearer)) {
         match->claims = &bearer.claims;
-        on_kind(stream, index, match, kind, origin);
+        on_kind(stream, index, visit);
     }
     bearer_close(&bearer);
 }
@@ -484,16 +488,16 @@ void stream_on_request(struct stream *stream, uint32_t index, const struct conn_
     conn_at(stream->conns, index)->settings = 0;
     uint8_t kind = request_kind(request, event->is_upgrade);
     struct route_request question = {.host = request->host, .path = request->path, .kind = kind};
-    struct route_match match;
-    enum route_result result = route_match(stream->site->routes, &question, &match);
-    if (request->method == HTTP_OTHER && !stream_takes_method(request, &match)) {
+    struct stream_visit visit = {.kind = kind};
+    enum route_result result = route_match(stream->site->routes, &question, &visit.match);
+    if (request->method == HTTP_OTHER && !stream_takes_method(request, &visit.match)) {
         stream_refuse(stream, index, FAULT_method_unknown, NULL, span_empty());
         return;
     }
     if (result != ROUTE_FOUND) {
         stream_refuse(stream, index, match_fault(result),
-                      result == ROUTE_NOT_ALLOWED ? match.allow : NULL, span_empty());
+                      result == ROUTE_NOT_ALLOWED ? visit.match.allow : NULL, span_empty());
         return;
     }
-    on_route(stream, index, &match, kind);
+    on_route(stream, index, &visit);
 }

@@ -280,7 +280,6 @@ static int proxy_open(struct worker *worker, const struct layout *layout,
     worker->proxy = (struct proxy){.conns = &worker->clients.conns,
                                    .upstreams = &worker->upstreams,
                                    .arena = &worker->arena,
-                                   .addresses = worker->clients.addresses,
                                    .bits = worker->clients.bits,
                                    .tls_bit = CLIENTS_TLS,
                                    .relays = (uint32_t *)(void *)layout->relays.data};

@@ -145,15 +145,46 @@ def subprotocol(t, path, offered):
         peer.leave()
 
 
+def either(wire, service):
+    """A service that answers plain requests, and mirrors the messages of upgraded ones."""
+    if b"pgrade: websocket" in wire.sock.recv(1 << 16, socket.MSG_PEEK):
+        mirror(wire, service)
+    else:
+        honest(wire, service)
+
+
+@row("DESIGN 5, trust", "a trusted proxy is believed at handshakes as at requests, and its client's server is the same")
+def trusted(t):
+    with Service(either) as a, Service(either) as b:
+        top = f'trusted: [127.0.0.0/8]\nupstreams:\n  ws: {{balance: "hash:address", servers: ["{a.url}", "{b.url}"]}}\n'
+        t.start(BASE[: BASE.index("limits:")] + top + 'routes:\n  - {path: "/*", proxy: {upstream: ws}}\n')
+        asked = {a: 0, b: 0}
+        for number in range(1, 13):
+            fields = [
+                ("X-Forwarded-For", f"203.0.113.{number}"),
+                ("X-Forwarded-Proto", "https"),
+                ("X-Request-Id", f"id{number}"),
+            ]
+            plain = t.peer()
+            plain.send(request("/", fields=fields))
+            plain.response()
+            service = a if a.requests else b
+            t.open("/", add=fields).leave()
+            if not service.wait_for(2):
+                raise Wrong(f"request and handshake of client {number} went to different servers")
+            for got in service.requests:
+                found = [got.all(name) for name in ("x-forwarded-for", "x-forwarded-proto", "x-request-id")]
+                if found != [[f"203.0.113.{number}, 127.0.0.1"], ["https"], [f"id{number}"]]:
+                    raise Wrong(f"the service saw {found}: {got.line}")
+            asked[service] += 1
+            service.requests.clear()
+        if 0 in asked.values():
+            raise Wrong("all clients went to one server")
+
+
 @row("DESIGN 1, proxy", "an upgrade on a `proxy` route goes to the same upstream, a plain request beside it")
 def on_proxy(t):
-    def serve(wire, service):
-        if b"pgrade: websocket" in wire.sock.recv(1 << 16, socket.MSG_PEEK):
-            mirror(wire, service)
-        else:
-            honest(wire, service)
-
-    with Service(serve) as service:
+    with Service(either) as service:
         start(t, service)
         peer = t.open("/any/where")
         peer.send(text("hello"))
