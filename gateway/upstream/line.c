@@ -270,11 +270,9 @@ static void on_socket(struct upstreams *upstreams, uint32_t number,
         return;
     }
     const struct upstream_server *server = server_of(upstreams, line);
-    struct link_target target = {.path = server->path};
-    if (server->address.kind == ADDRESS_IP) {
-        io_peer_encode(&server->address, &line->peer);
-        target = (struct link_target){.peer = &line->peer};
-    }
+    bool is_ip = server->address.kind == ADDRESS_IP;
+    struct link_target target = {.peer = is_ip ? &server->peer : NULL,
+                                 .path = is_ip ? NULL : server->path};
     uint32_t since_ms = line->progress_ms; // the deadline counts from the socket on
     line_move(upstreams, number, LINE_CONNECTING);
     line->progress_ms = since_ms;

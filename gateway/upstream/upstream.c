@@ -38,6 +38,9 @@ void upstreams_init(struct upstreams *upstreams, const struct upstreams_memory *
 
 static void server_make(struct upstream_server *server, const struct config_server *config) {
     *server = (struct upstream_server){.address = config->address.address};
+    if (server->address.kind == ADDRESS_IP) {
+        io_peer_encode(&server->address, &server->peer);
+    }
     if (config->address.path.length > 0) {
         check(config->address.path.length < sizeof server->path);
         memcpy(server->path, config->address.path.data, config->address.path.length);

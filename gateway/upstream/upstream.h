@@ -79,6 +79,7 @@ enum {
 struct upstream_server {
     struct address address; // ADDRESS_IP with its port, ADDRESS_UNIX: `path` counts
     char path[108];
+    struct io_peer peer;   // of an ADDRESS_IP; lent to the kernel while a line connects
     uint32_t idle_first;   // lines kept alive, the newest first: the oldest end by themselves
     uint32_t open;         // lines for exchanges, also idle ones
     uint32_t pending;      // exchanges that it has
@@ -111,7 +112,6 @@ struct upstream_line {
     struct outbox outbox; // what is still to be sent
     struct http_scan scan;
     struct http_body body;
-    struct io_peer peer; // where to; the kernel's while connecting
     link_id link;
     uint32_t exchange;               // 0: idle, or closing
     uint32_t next;                   // idle: in the server's list
@@ -124,7 +124,7 @@ struct upstream_line {
     uint8_t state; // enum line_state
     uint8_t interims;
 };
-enum { UPSTREAM_LINE_BYTES = 256, UPSTREAM_EXCHANGE_BYTES = 64 }; // of pool elements
+enum { UPSTREAM_LINE_BYTES = 128, UPSTREAM_EXCHANGE_BYTES = 64 }; // of pool elements
 static_assert(sizeof(struct upstream_line) <= UPSTREAM_LINE_BYTES, "pool element");
 
 struct upstream_exchange {
@@ -151,7 +151,7 @@ struct upstreams {
     struct counters *counters;
     struct histogram *answer_ns; // from the request to the head of its answer
     struct upstream_owner owner;
-    struct pool lines;      // 256 B
+    struct pool lines;      // 128 B
     struct pool exchanges;  // 64 B
     struct wheel wheel;     // of lines
     struct upstream *items; // UPSTREAMS_ALIVE_MAX
