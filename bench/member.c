@@ -96,6 +96,7 @@ bool member_open(const struct team *team, struct member *member, struct client *
     uint64_t due_ns = client_clock_ns();
     // A storm's --concurrency is for the storm.
     uint64_t concurrency = options->mode == MODE_STORM ? OPENING_MAX : options->concurrency;
+    concurrency = concurrency < openers ? 1 : concurrency / openers;
     uint32_t next = first;
     uint32_t open_before = client->open_count;
     while (client->open_count - open_before < limit - first) {
@@ -103,9 +104,7 @@ bool member_open(const struct team *team, struct member *member, struct client *
         // What a busy machine has delayed is not made up for in one burst: servers limit handshakes
         // per second.
         due_ns = due_ns + LAG_NS_MAX < now_ns ? now_ns - LAG_NS_MAX : due_ns;
-        for (;
-             next < limit && due_ns <= now_ns && client->opening_count < concurrency / openers + 1;
-             next++) {
+        for (; next < limit && due_ns <= now_ns && client->opening_count < concurrency; next++) {
             int result = client_connect(client, &client->peers[next]);
             if (result != 0) {
                 member_problem(member, "connection %u: %s", next, strerror(-result));

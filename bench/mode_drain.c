@@ -249,7 +249,7 @@ void mode_drain(const struct options *options, struct report *report) {
         report_problem(report, "--term needs --pid");
     } else if (latency != NULL && team_start(&team, options, &plan, report)) {
         uint64_t term_ns = 0;
-        if (team_wait(&team, PHASE_OPEN, COUNTER_OPENED, options->connections, 120) &&
+        if (team_wait_open(&team, options->connections) &&
             team_sleep(&team, options->warmup_seconds, NULL, NULL)) {
             if (!options->has_term) {
                 fprintf(stderr, "drain: traffic runs; send the server SIGTERM\n");

@@ -65,7 +65,7 @@ void mode_echo(const struct options *options, struct report *report) {
         free(latency);
         return;
     }
-    if (team_wait(&team, PHASE_OPEN, COUNTER_OPENED, options->connections, 120)) {
+    if (team_wait_open(&team, options->connections)) {
         team_phase(&team, PHASE_WARM);
         if (team_sleep(&team, options->warmup_seconds, NULL, NULL)) {
             team_phase(&team, PHASE_RUN);

@@ -180,7 +180,7 @@ void mode_fanout(const struct options *options, struct report *report) {
         free(latency);
         return;
     }
-    if (team_wait(&team, PHASE_OPEN, COUNTER_OPENED, peer_count, 120)) {
+    if (team_wait_open(&team, peer_count)) {
         // Some servers subscribe a little after their 101.
         bool is_settled = team_sleep(&team, 0.3, NULL, NULL);
         team_phase(&team, PHASE_WARM);

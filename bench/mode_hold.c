@@ -182,8 +182,7 @@ static void hold_measure(struct team *team, uint64_t pss_before, const struct pr
     struct report *report = team->report;
     struct mark from, to;
     uint64_t start_ns = client_clock_ns();
-    double patience = (double)options->connections / (double)options->rate * 5 + 60;
-    if (!team_wait(team, PHASE_OPEN, COUNTER_OPENED, options->connections, patience)) {
+    if (!team_wait_open(team, options->connections)) {
         return;
     }
     double seconds = (double)(client_clock_ns() - start_ns) / 1e9;

@@ -11,8 +11,9 @@
 
 enum {
     BURST_MAX = 32,
-    QUIET_NS = 1500000000,
-    CATCH_UP_NS = 5000000000LL,
+    // So long nothing comes until what is missing counts as lost: also a server that shares its
+    // core with others has sent by then.
+    QUIET_NS = 5000000000LL,
     RESUME_NS = 60000000000LL
 };
 
@@ -43,6 +44,8 @@ struct slow {
     struct burst burst;
     struct hist *hist; // of this phase, NULL: between phases
     uint64_t sent;
+    uint64_t first;      // sequence number that this phase began with
+    uint64_t start_ns;   // of this phase
     uint32_t reader_end; // peers below it read
 };
 
@@ -75,53 +78,78 @@ static void on_open(struct client *client, struct peer *peer) {
     peer->is_paused = peer->index >= slow->reader_end;
 }
 
-// Sends what is due by the clock. A message's time is the one it was due at, so that a lag of ours
-// counts too.
-static void publish_due(struct slow *slow, struct client *client, uint64_t start_ns,
-                        uint64_t first) {
+// Sends one burst of what was due by `now_ns`. A message's time is the one it was due at, so that a
+// lag of ours counts too. True: more is due.
+static bool publish_due(struct slow *slow, struct client *client, uint64_t now_ns) {
     uint64_t rate = slow->team->options->rate;
-    uint64_t due = first + (client_clock_ns() - start_ns) * rate / 1000000000ULL;
-    while (slow->sent < due) {
-        uint32_t count = 0;
-        for (; count < BURST_MAX && slow->sent < due; count++, slow->sent++) {
-            struct payload payload = {.sequence = slow->sent,
-                                      .sent_ns = start_ns +
-                                                 (slow->sent - first + 1) * 1000000000ULL / rate};
-            burst_write(&slow->burst, count, &payload);
-        }
+    uint64_t due = slow->first + (now_ns - slow->start_ns) * rate / 1000000000ULL;
+    uint32_t count = 0;
+    for (; count < BURST_MAX && slow->sent < due; count++, slow->sent++) {
+        uint64_t number = slow->sent - slow->first + 1;
+        struct payload payload = {.sequence = slow->sent,
+                                  .sent_ns = slow->start_ns + number * 1000000000ULL / rate};
+        burst_write(&slow->burst, count, &payload);
+    }
+    if (count > 0) {
         client_send(client, &client->peers[0], slow->burst.bytes, count * slow->burst.frame_length);
     }
+    return slow->sent < due;
 }
 
+// Until the phase is over and all that was due in it is published. Between two bursts the readers
+// read: after a halt of ours the server must not take them for stalled ones.
 static void publish_through(struct slow *slow, struct client *client, enum phase phase) {
-    uint64_t start_ns = client_clock_ns();
-    uint64_t first = slow->sent;
-    while (member_phase(slow->team) <= phase && client->error[0] == 0) {
-        publish_due(slow, client, start_ns, first);
-        client_turn(client, 1);
+    slow->start_ns = client_clock_ns();
+    slow->first = slow->sent;
+    uint64_t end_ns = 0; // 0: the phase goes on
+    bool has_more = false;
+    do {
+        uint64_t now_ns = client_clock_ns();
+        end_ns = end_ns == 0 && member_phase(slow->team) > phase ? now_ns : end_ns;
+        has_more = publish_due(slow, client, end_ns == 0 ? now_ns : end_ns);
+        client_turn(client, has_more ? 0 : 1);
         member_count(slow->member, COUNTER_MESSAGES, client->message_count);
         member_count(slow->member, COUNTER_SENT, slow->sent);
+    } while ((end_ns == 0 || has_more) && client->error[0] == 0);
+}
+
+// Messages that may still come to the open ones of peers first..end-1: those behind the last that
+// came. What is missing between two others comes no more.
+static uint64_t awaited(const struct slow *slow, const struct client *client, uint32_t first,
+                        uint32_t end) {
+    uint64_t sum = 0;
+    for (uint32_t i = first; i < end; i++) {
+        sum += client->peers[i].state == PEER_CLOSED ? 0 : slow->sent - slow->peers[i].next;
+    }
+    return sum;
+}
+
+// Until the peers await nothing, or nothing comes any more. Pings go on for ever: only messages and
+// closes count.
+static void receive_rest(const struct slow *slow, struct client *client, uint32_t first,
+                         uint32_t end) {
+    uint64_t seen = 0;
+    uint64_t seen_ns = client_clock_ns();
+    uint64_t end_ns = seen_ns + RESUME_NS;
+    client->now_ns = seen_ns;
+    while (awaited(slow, client, first, end) > 0 && client->now_ns < seen_ns + QUIET_NS &&
+           client->now_ns < end_ns) {
+        client_turn(client, 10);
+        if (client->message_count + client->closed_count != seen) {
+            seen = client->message_count + client->closed_count;
+            seen_ns = client->now_ns;
+        }
     }
 }
 
-// Until every reader has everything, or nothing comes any more. Returns how many messages they lack
-// since the start.
+// Returns how many messages the readers lack since the start.
 static uint64_t catch_up(struct slow *slow, struct client *client) {
-    uint64_t seen = client->message_count;
-    uint64_t seen_ns = client_clock_ns();
-    uint64_t missing;
     uint32_t first = slow->team->options->has_no_self ? 1 : 0;
-    do {
-        client_turn(client, 10);
-        missing = 0;
-        for (uint32_t i = first; i < slow->reader_end; i++) {
-            missing += slow->sent - slow->peers[i].next + slow->peers[i].gaps;
-        }
-        if (client->message_count != seen) {
-            seen = client->message_count;
-            seen_ns = client->now_ns;
-        }
-    } while (missing > 0 && client->now_ns < seen_ns + QUIET_NS && client->error[0] == 0);
+    receive_rest(slow, client, first, slow->reader_end);
+    uint64_t missing = 0;
+    for (uint32_t i = first; i < slow->reader_end; i++) {
+        missing += slow->sent - slow->peers[i].next + slow->peers[i].gaps;
+    }
     return missing;
 }
 
@@ -131,17 +159,7 @@ static void resume_all(struct slow *slow, struct client *client) {
     for (uint32_t i = slow->reader_end; i < count; i++) {
         client_pause(client, &client->peers[i], false);
     }
-    // Pings go on for ever: only messages and closes count.
-    uint64_t seen = 0;
-    uint64_t seen_ns = client_clock_ns();
-    uint64_t end_ns = seen_ns + RESUME_NS;
-    while (client->now_ns < seen_ns + QUIET_NS && client->now_ns < end_ns) {
-        client_turn(client, 10);
-        if (client->message_count + client->closed_count != seen) {
-            seen = client->message_count + client->closed_count;
-            seen_ns = client->now_ns;
-        }
-    }
+    receive_rest(slow, client, slow->reader_end, count);
 }
 
 static void account(struct slow *slow, struct client *client, uint64_t first) {
@@ -313,8 +331,7 @@ static bool slow_measure(struct team *team, struct watch watch[2], double *dropp
     const struct options *options = team->options;
     double before = 0;
     double after = 0;
-    if (!team_wait(team, PHASE_OPEN, COUNTER_OPENED, options->readers + 1, 120) ||
-        !team_sleep(team, 0.3, on_tick, &watch[0])) {
+    if (!team_wait_open(team, options->readers + 1) || !team_sleep(team, 0.3, on_tick, &watch[0])) {
         return false;
     }
     bool has_metric = dropped_read(options, team->report, &before);

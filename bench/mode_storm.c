@@ -212,8 +212,7 @@ void mode_storm(const struct options *options, struct report *report) {
         free(away);
         return;
     }
-    double patience = (double)options->connections / (double)options->open_rate * 5 + 60;
-    if (team_wait(&team, PHASE_OPEN, COUNTER_OPENED, options->connections, patience)) {
+    if (team_wait_open(&team, options->connections)) {
         storm_measure(&team);
     }
     team_phase(&team, PHASE_STOP);

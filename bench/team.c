@@ -14,7 +14,12 @@
 
 #include "bench/proc.h"
 
-enum { DESCRIPTORS_SPARE = 64, MEMBER_PEERS_MAX = 19000, NEAR_NS_MAX = 260 };
+enum {
+    DESCRIPTORS_SPARE = 64,
+    MEMBER_PEERS_MAX = 19000,
+    NEAR_NS_MAX = 260,
+    OPEN_RATE_MIN = 1000, // a second; any server with --rate 0 opens at least a fifth of that
+};
 // How long members may take to close what they hold, until they are killed.
 #define CLOSE_PATIENCE_NS UINT64_C(15000000000)
 #define CLOSE_EACH_NS UINT64_C(100000)
@@ -167,6 +172,12 @@ bool team_wait(struct team *team, enum phase phase, enum counter counter, uint64
         pause_ms(5);
     }
     return true;
+}
+
+bool team_wait_open(struct team *team, uint64_t count) {
+    uint64_t rate = team->options->open_rate;
+    double asked = (double)count / (double)(rate == 0 ? OPEN_RATE_MIN : rate);
+    return team_wait(team, PHASE_OPEN, COUNTER_OPENED, count, asked * 5 + 120);
 }
 
 bool team_sleep(struct team *team, double seconds, void (*on_tick)(struct team *, void *),

@@ -91,6 +91,9 @@ void team_phase(struct team *team, enum phase phase);
 // speak of. False: a member failed or the time is over.
 bool team_wait(struct team *team, enum phase phase, enum counter counter, uint64_t total,
                double seconds_max);
+// Waits until every member has opened its share of `count` connections: two minutes, and five times
+// as long as --rate or --open-rate asks for.
+bool team_wait_open(struct team *team, uint64_t count);
 // Sleeps while the members work; `on_tick` (may be NULL) is called every 100 ms.
 bool team_sleep(struct team *team, double seconds, void (*on_tick)(struct team *, void *),
                 void *argument);

@@ -27,20 +27,28 @@ enum lie {
     FORGETS_ONE,  // pings all but one
     CLOSES_WRONG, // on SIGTERM closes one with 1001
     LOSES_LAST,   // stops sending to one connection long before its Close
-    DROPS_SLOW,   // drops whole messages for those that do not read
-    CLOSES_SLOW,  // closes them with 1013
+    DROPS_SLOW,   // leaves out every second message for connections from STALLED_FROM on
+    CLOSES_SLOW,  // closes them with 1013 after STALLED_MESSAGES
     STALLS,       // does nothing for 300 ms, once
     REFUSES,      // answers every second request with 503
     BREAKS,       // answers with 500 from the 9th connection on
 };
 
-enum { CONNS_MAX = 128, QUEUE_MAX = 20000, FAULT_AT = 44, PING_MS = 60, STALL_MS = 300 };
+enum {
+    CONNS_MAX = 128, // at a time
+    FAULT_AT = 44,
+    PING_MS = 60,
+    STALL_MS = 300,
+    STALLED_FROM = 5, // connections in the order they came: whom `slow` lets stall
+    STALLED_MESSAGES = 10,
+};
 
 struct conn {
     int fd;
     bool is_open;
     bool is_channel;
     bool has_closed;
+    uint32_t offered; // messages, with those it did not get
     uint8_t in[65536];
     size_t in_count;
     uint8_t *out;
@@ -112,10 +120,12 @@ static void say(struct server *server, struct conn *conn, const uint8_t *payload
         server->sent++;
         return;
     }
-    if (conn->out_count > QUEUE_MAX && server->lie == DROPS_SLOW) {
+    bool is_stalled = conn >= &server->conns[STALLED_FROM];
+    conn->offered++;
+    if (is_stalled && server->lie == DROPS_SLOW && conn->offered % 2 == 0) {
         return;
     }
-    if (conn->out_count > QUEUE_MAX && server->lie == CLOSES_SLOW) {
+    if (is_stalled && server->lie == CLOSES_SLOW && conn->offered > STALLED_MESSAGES) {
         close_frame(conn, 1013);
         return;
     }
@@ -246,6 +256,24 @@ static void close_all(struct server *server) {
     }
 }
 
+// Into the first place that is free: a run may open more connections than there are places.
+static void take_in(struct server *server, int listener) {
+    uint32_t at = 0;
+    while (at < server->count && server->conns[at].fd >= 0) {
+        at++;
+    }
+    if (at == CONNS_MAX) {
+        return;
+    }
+    struct conn *conn = &server->conns[at];
+    int small = 8192;
+    free(conn->out);
+    memset(conn, 0, sizeof *conn);
+    conn->fd = accept(listener, NULL, NULL);
+    setsockopt(conn->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    server->count += at == server->count;
+}
+
 // Accepts and serves until its parent ends.
 static _Noreturn void serve(int listener, enum lie lie) {
     struct server *server = calloc(1, sizeof *server);
@@ -274,11 +302,8 @@ static _Noreturn void serve(int listener, enum lie lie) {
                 receive(server, &server->conns[i]);
             }
         }
-        if (server->polls[0].revents != 0 && count < CONNS_MAX) {
-            server->conns[count].fd = accept(listener, NULL, NULL);
-            int small = 8192;
-            setsockopt(server->conns[count].fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-            server->count++;
+        if (server->polls[0].revents != 0) {
+            take_in(server, listener);
         }
         for (uint32_t i = 0; i < server->count; i++) {
             if (server->conns[i].fd >= 0) {

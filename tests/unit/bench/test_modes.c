@@ -1,5 +1,7 @@
 // Does each mode see a server that lies? A small server in a child process serves echo and one
-// channel, honestly or with one fault; an honest server must pass, every fault must fail.
+// channel, honestly or with one fault; an honest server must pass, every fault must fail. A busy
+// machine may run the server, the client or us late: a run that must fail has long to meet the
+// fault and ends when it has, and what only a prompt machine shows is tried again.
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <sys/wait.h>
@@ -82,67 +84,78 @@ static void is_honest(void) {
     cr_assert_eq(report.problem_count, 0, "%s", report.problems[0]);
 }
 
-static void is_seen(const char *words) {
+static bool is_said(const char *words) {
     bool is_found = false;
     for (uint32_t i = 0; i < report.problem_count; i++) {
         is_found |= strstr(report.problems[i], words) != NULL;
     }
-    cr_assert(is_found, "`%s` is not said; first problem: %s", words, report.problems[0]);
+    return is_found;
 }
 
-#define ECHO_SHORT "--connections", "5", "--depth", "3", "--seconds", "0.2", "--warmup", "0.1"
+static void is_seen(const char *words) {
+    cr_assert(is_said(words), "`%s` is not said; first problem: %s", words, report.problems[0]);
+}
+
+#define ECHO_LOAD "--connections", "5", "--depth", "3", "--warmup", "0.1", "--seconds"
+#define ECHO_SHORT ECHO_LOAD, "1"
+#define ECHO_LONG ECHO_LOAD, "30"
 
 Test(modes, echo) {
     RUN("echo", HONEST, ECHO_SHORT);
     is_honest();
-    cr_assert(row("messages_per_second") > 100);
-    cr_assert(row("server_cpu_ns_per_message") > 100);
+    cr_assert(row("messages_per_second") > 0);
+    cr_assert(row("server_cpu_ns_per_message") > 0);
     RUN("echo", HONEST, "--size", "1500", ECHO_SHORT);
     is_honest();
-    RUN("echo", DAMAGES, ECHO_SHORT);
+    RUN("echo", DAMAGES, ECHO_LONG);
     is_seen("is not what was sent");
-    RUN("echo", DOUBLES, ECHO_SHORT);
+    RUN("echo", DOUBLES, ECHO_LONG);
     is_seen("answer"); // a wrong one, or one to nothing
-    RUN("echo", SWAPS, ECHO_SHORT);
+    RUN("echo", SWAPS, ECHO_LONG);
     is_seen("is not what was sent");
-    RUN("echo", CUTS, ECHO_SHORT);
+    RUN("echo", CUTS, ECHO_LONG);
     is_seen("closed a connection");
 }
 
-#define FANOUT_SHORT "--subscribers", "5", "--depth", "3", "--seconds", "0.2", "--warmup", "0.1"
+#define FANOUT_LOAD "--subscribers", "5", "--depth", "3", "--warmup", "0.1", "--seconds"
+#define FANOUT_SHORT FANOUT_LOAD, "0.2"
+#define FANOUT_LONG FANOUT_LOAD, "30"
 
 Test(modes, fanout) {
     RUN("fanout", HONEST, FANOUT_SHORT);
     is_honest();
     RUN("fanout", HONEST, "--publishers", "3", FANOUT_SHORT);
     is_honest();
-    RUN("fanout", DAMAGES, FANOUT_SHORT);
+    RUN("fanout", DAMAGES, FANOUT_LONG);
     is_seen("nobody published");
-    RUN("fanout", DROPS, FANOUT_SHORT);
+    RUN("fanout", DROPS, FANOUT_LONG);
     is_seen("came instead of");
-    RUN("fanout", DOUBLES, FANOUT_SHORT);
+    RUN("fanout", DOUBLES, FANOUT_LONG);
     is_seen("came instead of");
-    RUN("fanout", CUTS, FANOUT_SHORT);
+    RUN("fanout", CUTS, FANOUT_LONG);
     is_seen("closed a connection");
 }
 
-#define HOLD_SHORT "--connections", "10", "--seconds", "0.5", "--ping-interval", "0.1"
+// Two pings are wanted where an idle machine has time for thirty.
+#define HOLD_SHORT "--connections", "10", "--seconds", "1", "--ping-interval", "0.5"
 
 Test(modes, hold) {
     RUN("hold", HONEST, HOLD_SHORT);
     is_honest();
-    cr_assert(row("pings_min") >= 5);
+    cr_assert(row("pings_min") >= 2);
     RUN("hold", HONEST, "--children", "3", HOLD_SHORT);
     is_honest();
     RUN("hold", NEVER_PINGS, HOLD_SHORT);
-    is_seen("10 connections received fewer than 5 pings");
+    is_seen("10 connections received fewer than 2 pings");
     RUN("hold", FORGETS_ONE, HOLD_SHORT);
-    is_seen("1 connections received fewer than 5 pings");
+    is_seen("1 connections received fewer than 2 pings");
 }
 
-#define DRAIN_SHORT                                                                                \
-    "--connections", "10", "--channels", "1", "--rate", "100", "--term", "--warmup", "1.2",        \
-        "--seconds", "3"
+// It ends when all are closed.
+#define DRAIN_LOAD                                                                                 \
+    "--connections", "10", "--channels", "1", "--rate", "100", "--term", "--seconds", "30",        \
+        "--warmup"
+#define DRAIN_SHORT DRAIN_LOAD, "1.2"
 
 Test(modes, drain) {
     RUN("drain", HONEST, DRAIN_SHORT);
@@ -152,9 +165,20 @@ Test(modes, drain) {
     is_seen("9 of 10 connections saw 1012");
 }
 
-Test(modes, drain_losses) {
-    RUN("drain", LOSES_LAST, DRAIN_SHORT);
+// A message is lost when others had it half a second, and the run's greatest latency, before the
+// Close: what took long is given a longer run.
+Test(modes, drain_loses_the_last_ones) {
+    static const char *const WARMUPS[] = {"1.2", "4", "12"};
+    for (uint32_t i = 0; i < 3; i++) {
+        RUN("drain", LOSES_LAST, DRAIN_LOAD, (char *)(uintptr_t)WARMUPS[i]);
+        if (is_said("1 connections lost")) {
+            return;
+        }
+    }
     is_seen("1 connections lost");
+}
+
+Test(modes, drain_losses) {
     RUN("drain", DROPS, DRAIN_SHORT);
     is_seen("message"); // not that of others, or, seen first, not the next one
     RUN("drain", DAMAGES, DRAIN_SHORT);
@@ -162,19 +186,22 @@ Test(modes, drain_losses) {
 }
 
 #define SLOW_SHORT                                                                                 \
-    "--readers", "4", "--stalled", "3", "--rate", "400", "--size", "1000", "--seconds", "0.6"
+    "--readers", "4", "--stalled", "3", "--rate", "400", "--size", "1000", "--seconds", "1"
 
 Test(modes, slow) {
     RUN("slow", HONEST, SLOW_SHORT);
     is_honest();
     cr_assert_eq(row("stalled_complete"), 3);
     cr_assert_eq(row("stalled_received"), 3 * row("published"));
+    cr_assert(row("published") > 0);
 }
 
 Test(modes, slow_drops) {
     RUN("slow", DROPS_SLOW, SLOW_SHORT);
     is_honest();
-    cr_assert(row("stalled_gaps") + row("stalled_tail") > 100);
+    uint64_t published = (uint64_t)row("published");
+    cr_assert_eq((uint64_t)(row("stalled_gaps") + row("stalled_tail")), 3 * (published / 2));
+    cr_assert_eq((uint64_t)row("stalled_tail"), published % 2 == 0 ? 3 : 0);
     cr_assert_eq(row("stalled_open"), 3);
 }
 
@@ -182,7 +209,8 @@ Test(modes, slow_closes) {
     RUN("slow", CLOSES_SLOW, SLOW_SHORT);
     is_honest();
     cr_assert_eq(row("stalled_1013"), 3);
-    cr_assert(row("stalled_tail") > 100);
+    cr_assert_eq(row("stalled_received"), 3 * STALLED_MESSAGES);
+    cr_assert_eq(row("stalled_tail"), 3 * (row("published") - STALLED_MESSAGES));
 }
 
 Test(modes, slow_lies) {
@@ -199,26 +227,46 @@ Test(modes, churn) {
 
 #define BY_CLOCK "--rate", "500", "--seconds", "0.4", "--warmup", "0"
 
+// So often a machine that has other work may spoil a measurement of time.
+enum { TRIES_MAX = 20 };
+
+static bool is_prompt(void) {
+    is_honest();
+    return row("messages_per_second") > 300 && row("latency_p50_us") < 100e3;
+}
+
+static bool is_late(void) {
+    is_honest();
+    return row("latency_max_us") > 280e3 && row("latency_p50_us") > 50e3;
+}
+
 // What was due while the server stood still is dated with when it was due: at 500 a second a stall
 // of 300 ms delays 150 of 200 messages, so the median shows it. A closed loop would have seen one
 // slow message for each of its connections.
 Test(modes, by_the_clock_a_stall_counts_for_all_that_was_due) {
-    RUN("echo", HONEST, "--connections", "5", BY_CLOCK);
-    is_honest();
-    cr_assert(row("messages_per_second") > 300);
-    cr_assert(row("latency_p50_us") < 100e3);
-    RUN("echo", STALLS, "--connections", "5", BY_CLOCK);
-    is_honest();
-    cr_assert(row("latency_max_us") > 280e3);
-    cr_assert(row("latency_p50_us") > 50e3);
-    RUN("fanout", STALLS, "--subscribers", "4", BY_CLOCK);
-    is_honest();
-    cr_assert(row("latency_p50_us") > 50e3);
-    RUN("fanout", DROPS, "--subscribers", "4", BY_CLOCK);
+    bool is_shown = false;
+    for (uint32_t i = 0; i < TRIES_MAX && !is_shown; i++) {
+        RUN("echo", HONEST, "--connections", "5", BY_CLOCK);
+        is_shown = is_prompt();
+    }
+    cr_assert(is_shown, "nobody stalls, and the median does");
+    is_shown = false;
+    for (uint32_t i = 0; i < TRIES_MAX && !is_shown; i++) {
+        RUN("echo", STALLS, "--connections", "5", BY_CLOCK);
+        is_shown = is_late();
+    }
+    cr_assert(is_shown, "echo: the stall does not show");
+    is_shown = false;
+    for (uint32_t i = 0; i < TRIES_MAX && !is_shown; i++) {
+        RUN("fanout", STALLS, "--subscribers", "4", BY_CLOCK);
+        is_shown = is_late();
+    }
+    cr_assert(is_shown, "fanout: the stall does not show");
+    RUN("fanout", DROPS, "--subscribers", "4", BY_CLOCK, "--seconds", "30");
     is_seen("came instead of");
 }
 
-#define STORM_SHORT "--connections", "8", "--rounds", "2", "--seconds", "5"
+#define STORM_SHORT "--connections", "8", "--rounds", "2", "--seconds", "60"
 
 Test(modes, storm) {
     RUN("storm", HONEST, STORM_SHORT);
@@ -232,19 +280,22 @@ Test(modes, storm) {
     is_seen("refused with 500");
 }
 
-#define MIX_SHORT                                                                                  \
+#define MIX_LOAD                                                                                   \
     "--connections", "6", "--talkers", "3", "--rate", "200", "--broadcast-interval", "0.1",        \
-        "--seconds", "0.5", "--warmup", "0.1"
+        "--warmup", "0.1", "--seconds"
+#define MIX_SHORT MIX_LOAD, "0.5"
+#define MIX_LONG MIX_LOAD, "30"
 
 Test(modes, mix) {
     RUN("mix", HONEST, MIX_SHORT);
     is_honest();
-    cr_assert(row("broadcasts") >= 3);
+    cr_assert(row("broadcasts") >= 1);
     cr_assert(row("talk_p50_us") > 0);
     RUN("mix", HONEST, "--children", "2", MIX_SHORT);
     is_honest();
-    RUN("mix", DROPS, MIX_SHORT);
-    is_seen("is not what was sent");
-    RUN("mix", CUTS, MIX_SHORT);
+    RUN("mix", DROPS, MIX_LONG); // an answer, or a broadcast: whichever is the 44th
+    cr_assert(is_said("is not what was sent") || is_said("came instead of"), "%s",
+              report.problems[0]);
+    RUN("mix", CUTS, MIX_LONG);
     is_seen("closed a connection");
 }
