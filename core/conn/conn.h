@@ -104,7 +104,7 @@ struct conn {
     uint32_t input;         // pool index of struct conn_input, 0 = nothing partial
     uint32_t subscriptions; // head of the hub's list
     uint32_t opened_ms;     // times: low 32 bits of the monotonic clock, compared wrapping
-    uint32_t read_ms;       // last bytes received
+    uint32_t read_ms;       // last bytes received, or known to wait in the transport
     uint32_t message_ms;    // last message either way, for `idle`
     uint32_t send_ms;       // when the send in flight began
     uint32_t phase_ms; // when this state began; OPEN: when the ping went out, or (no ping out) the
@@ -278,6 +278,9 @@ struct span_mut conn_held_take(struct conns *conns, uint32_t index, uint32_t *bl
 struct span_mut conn_receive_target(struct conns *conns, uint32_t index);
 // `length` bytes were received into that target.
 struct conn_event conn_feed_target(struct conns *conns, uint32_t index, uint32_t length);
+// The transport holds something of the peer's that was not read yet, be it only its end: whoever is
+// judged by its silence (the deadline of a pong) has spoken.
+void conn_on_readable(struct conns *conns, uint32_t index);
 void conn_on_end(struct conns *conns, uint32_t index); // the peer's end of stream
 void conn_on_error(struct conns *conns, uint32_t index,
                    enum fault_id fault); // peer_reset or transport_error: ends at once

@@ -324,6 +324,10 @@ void conns_drain(struct conns *conns, uint32_t over_ms) {
     conns->drain_over_ms = over_ms;
 }
 
+void conn_on_readable(struct conns *conns, uint32_t index) {
+    conn_at(conns, index)->read_ms = conn_now32(conns);
+}
+
 void conn_drain(struct conns *conns, uint32_t index) {
     struct conn *conn = conn_at(conns, index);
     if (conn->state != CONN_FREE && conn->state <= CONN_OPEN) {

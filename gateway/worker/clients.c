@@ -279,6 +279,7 @@ void clients_on_event(struct clients *clients, const struct link_event *event) {
         on_accepted(clients, event);
         return;
     case LINK_EVENT_READABLE:
+        conn_on_readable(conns, event->owner);
         receive(clients, event->owner);
         return;
     case LINK_EVENT_BYTES:

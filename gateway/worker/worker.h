@@ -56,8 +56,9 @@ struct worker {
     uint64_t opened_ms;
     uint64_t now_us;
     uint64_t released_ms;    // when empty memory was last looked for
-    uint64_t grace_until_ms; // after the process was stopped: what arrived is read before deadlines
-                             // count
+    uint64_t grace_until_ms; // the thread was late: deadlines wait until what arrived is read
+    uint64_t grace_end_ms;   // nor longer than this where it stays behind
+    uint64_t grace_next_ms;  // no grace begins before
     uint32_t wait_ms;        // how long the last turn meant to sleep
     uint32_t drain_cursor;   // next index to give its place in the drain, 0 = none in progress
     uint32_t pressure_cursor;
@@ -67,7 +68,8 @@ struct worker {
     uint64_t stop_due_ms; // when a stop no longer waits for closes
     bool is_stopping;     // every connection was cut: leave the loop when they are closed
     bool is_accepting;
-    bool was_busy; // the last turn found work: fan-outs get the smaller budget
+    uint8_t unreaped_turns; // in a row, after which deadlines were not looked at
+    bool was_busy;          // the last turn found work: fan-outs get the smaller budget
     bool is_warned_rings;
 };
 

@@ -253,33 +253,6 @@ def memory(t):
 # --- time and peers
 
 
-@row(
-    "facts/faults 12",
-    "stopped for longer than every deadline and continued: what arrived is read first, and nobody is closed",
-    alone=True,
-)
-def stopped(t):
-    gateway = t.start(configuration(keepalive="{ping: 800ms, pong: 600ms}", limits="{handshake: 1s}"))
-    with Crowd(gateway.address) as crowd:
-        members = crowd.join(100, "/echo")
-        end = time.monotonic() + 1.5
-        while time.monotonic() < end:  # pings are out and answered
-            crowd.turn()
-        gateway.signal(signal.SIGSTOP)
-        for member in members:
-            crowd.send(member, text("while you slept"))
-        end = time.monotonic() + 4
-        while time.monotonic() < end:
-            crowd.turn()
-        gateway.signal(signal.SIGCONT)
-        crowd.until(lambda: all(m.messages for m in members), 5, "what was sent meanwhile")
-        end = time.monotonic() + 3
-        while time.monotonic() < end:
-            crowd.turn()
-        if any(m.end or m.code for m in members):
-            raise Wrong(f"{sum(1 for m in members if m.end or m.code)} of 100 were closed")
-
-
 @contextlib.contextmanager
 def own_network():
     """This thread, and what it starts, in a network of its own with nothing but a loopback."""

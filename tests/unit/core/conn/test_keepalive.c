@@ -224,6 +224,26 @@ Test(keepalive, neighbours_stay_together) {
     owner_close(owner);
 }
 
+Test(keepalive, a_pong_that_lies_unread_in_the_socket_is_not_missing) {
+    FOR_ALL_STARTS(start) {
+        struct owner *owner = open_at(start, keepalive);
+        uint8_t stamp[8];
+        wait_first_ping(owner, stamp);
+        conn_test_wait(owner->test, 10000 - 2 * TICK);
+        conn_on_readable(&owner->test->conns, owner->test->index);
+        conn_test_wait(owner->test, 4 * TICK); // past its deadline, and no receive has ended
+        expect_state(owner->test, CONN_OPEN);
+        receive_frame(owner, 0x8a, stamp, 8);
+        conn_test_wait(owner->test, 25000 + TICK);
+        owner_pump(owner);
+        cr_assert_eq(owner->test->counters.values[COUNTER_pings_sent], 2);
+        wait_past(owner, 10000 - TICK, CONN_OPEN); // the next one is awaited as ever
+        expect_state(owner->test, CONN_CLOSING);
+        expect_fault(owner->test, FAULT_pong_timeout);
+        owner_close(owner);
+    }
+}
+
 Test(keepalive, a_paused_connection_is_not_asked_and_then_given_its_time) {
     FOR_ALL_STARTS(start) {
         struct owner *owner = open_at(start, keepalive);

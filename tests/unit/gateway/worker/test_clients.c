@@ -53,6 +53,21 @@ Test(clients, bytes_behind_the_get_are_held_until_the_verdict) {
     rig_close(rig);
 }
 
+Test(clients, who_has_answered_a_ping_is_kept_also_when_no_buffer_is_left_to_read_it) {
+    struct rig *rig = rig_open();
+    rig->settings[1].ping_ms = 1000;
+    rig->settings[1].pong_ms = 500;
+    link_id id = open_socket(rig);
+    wait(rig, 1000 + WHEEL_TICK_MS);
+    cr_assert_eq(rig->counters.values[COUNTER_pings_sent], 1);
+    peer_reads(rig, id);
+    wait(rig, 450);
+    fake_polled(&rig->io, id, IO_POLL_IN, true); // and the receive does not end
+    wait(rig, 200);
+    cr_assert_eq(state_of(rig, id), CONN_OPEN);
+    rig_close(rig);
+}
+
 Test(clients, a_paused_one_is_not_read_and_loses_nothing) {
     struct rig *rig = rig_open();
     link_id id = open_socket(rig);
