@@ -142,11 +142,14 @@ static void entry_remove(struct admission *admission, struct address_count *entr
     }
 }
 
-// Salt 0 is the whole process, others are routes.
+// Salt 0 is the whole process, others are routes. Of IPv6 only the network counts: a site has a /64
+// at least (RFC 6177 section 2), and whoever has one would have 2^64 addresses to count.
 static uint64_t address_key(const struct admission *admission, const struct address *address,
                             uint64_t salt) {
+    enum { NETWORK_BYTES = 8 };
     uint64_t key[2] = {admission->frozen.key[0], admission->frozen.key[1] ^ salt};
-    return siphash(key, span_make(address->ip, sizeof address->ip));
+    return siphash(
+        key, span_make(address->ip, address_is_v4(address) ? sizeof address->ip : NETWORK_BYTES));
 }
 
 enum admission_verdict admission_address_enter(struct admission *admission,

@@ -12,7 +12,7 @@ struct admission; // opaque
 
 struct admission_limits {
     uint32_t connections;
-    uint32_t per_address;            // 0: off
+    uint32_t per_address;            // 0: off; an address of IPv6 is its /64 network
     uint32_t handshakes_per_second;  // 0: off
     uint32_t handshakes_per_address; // and second; 0: off
 };

@@ -31,6 +31,7 @@ struct thread {
 
 static struct address address_of(uint32_t number) {
     struct address address = {.kind = ADDRESS_IP};
+    address.ip[10] = address.ip[11] = 0xff;
     address.ip[15] = (uint8_t)number;
     return address;
 }

@@ -69,6 +69,31 @@ Test(admission, per_address_at_n_minus_1_n_and_n_plus_1) {
     admission_close(admission);
 }
 
+Test(admission, of_ipv6_the_64_bits_of_a_site_are_one_address) {
+    struct admission *admission = admission_open((struct admission_limits){
+        .connections = 100, .per_address = 2, .handshakes_per_address = 2});
+    struct address addresses[4];
+    static const char *const texts[] = {"2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff",
+                                        "2001:db8:0:1::3", "2001:db8:0:2::1"};
+    for (uint32_t i = 0; i < 4; i++) {
+        cr_assert(address_parse_ip(span_text(texts[i]), &addresses[i]));
+    }
+    cr_assert_eq(admission_enter(admission, &addresses[0], false), ADMISSION_GRANTED);
+    cr_assert_eq(admission_enter(admission, &addresses[1], false), ADMISSION_GRANTED);
+    cr_assert_eq(admission_enter(admission, &addresses[2], false), ADMISSION_ADDRESS_FULL);
+    cr_assert_eq(admission_enter(admission, &addresses[3], false), ADMISSION_GRANTED);
+    cr_assert(admission_address_token_take(admission, &addresses[0], 1000000));
+    cr_assert(admission_address_token_take(admission, &addresses[1], 1000000));
+    cr_assert_not(admission_address_token_take(admission, &addresses[2], 1000000));
+    cr_assert(admission_address_token_take(admission, &addresses[3], 1000000));
+    admission_leave(admission, &addresses[1], false);
+    cr_assert_eq(admission_enter(admission, &addresses[2], false), ADMISSION_GRANTED);
+    admission_leave(admission, &addresses[0], false);
+    admission_leave(admission, &addresses[2], false);
+    admission_leave(admission, &addresses[3], false);
+    admission_close(admission);
+}
+
 Test(admission, trusted_addresses_and_unix_sockets_are_not_counted) {
     struct admission *admission =
         admission_open((struct admission_limits){.connections = 100, .per_address = 1});
