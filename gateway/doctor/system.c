@@ -183,6 +183,60 @@ static enum verdict look_ports(const struct examination *examination, struct fin
     return VERDICT_PASS;
 }
 
+// Connections to one server of the upstream at most: its pools, and an upgrade for each client that
+// its routes let in. 0: every one of its servers is a Unix socket, which needs no port.
+static uint64_t outgoing_wanted(const struct examination *examination, uint32_t number) {
+    const struct config *config = examination->config;
+    const struct config_upstream *upstream = &config->upstreams[number];
+    uint64_t upgrades = 0;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < upstream->server_count; i++) {
+        count += upstream->servers[i].address.path.length == 0;
+    }
+    for (uint32_t i = 0; i < config->route_count; i++) {
+        const struct config_route *route = &config->routes[i];
+        bool has_upgrades = route->verb == CONFIG_VERB_TUNNEL ||
+                            (route->verb == CONFIG_VERB_PROXY && route->tunnels_upgrades);
+        if (has_upgrades && route->upstream == number) {
+            uint32_t own = route->limits.connections;
+            upgrades += own == 0 ? config->admission.connections : own;
+        }
+    }
+    uint64_t clients = config->admission.connections;
+    upgrades = upgrades < clients ? upgrades : clients;
+    uint64_t pooled = (uint64_t)upstream->connections * examination->capacity.worker_count;
+    return count == 0 ? 0 : pooled + upgrades / upstream->server_count;
+}
+
+// A connection to a service takes a port of this machine, and a server's address sees each only
+// once.
+static enum verdict look_outgoing(const struct examination *examination, struct finding *finding) {
+    const struct config *config = examination->config;
+    const char *root = examination->source.root;
+    uint64_t first = 0;
+    uint64_t last = 0;
+    uint64_t wanted = 0;
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < config->upstream_count; i++) {
+        uint64_t ports = outgoing_wanted(examination, i);
+        most = ports > wanted ? i : most;
+        wanted = ports > wanted ? ports : wanted;
+    }
+    if (wanted == 0 || !tree_number(root, "proc/sys/net/ipv4/ip_local_port_range", 0, &first) ||
+        !tree_number(root, "proc/sys/net/ipv4/ip_local_port_range", 1, &last) || last < first) {
+        return VERDICT_COUNT; // no services, or none by TCP
+    }
+    uint64_t ports = last - first + 1;
+    const struct config_upstream *upstream = &config->upstreams[most];
+    finding_now(finding, "%" PRIu64 " ports to each server", ports);
+    finding_wanted(finding, "%" PRIu64 " to each of upstream `%.*s`", wanted,
+                   (int)upstream->name.length, (const char *)upstream->name.data);
+    finding_fix(finding,
+                "sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"   # or limits.connections, "
+                "more servers, a Unix socket");
+    return ports >= wanted ? VERDICT_PASS : VERDICT_WARN;
+}
+
 static enum verdict look_troubles(const struct examination *examination, struct finding *finding) {
     static const struct {
         const char *name, *remedy;
@@ -294,6 +348,9 @@ void system_examine(struct examination *examination) {
         {"listener ports",
          "an outgoing connection in TIME_WAIT keeps a port from being listened on", NULL,
          look_ports},
+        {"outgoing ports",
+         "a tunnel is a connection to a service, and one server takes no more of them", NULL,
+         look_outgoing},
         {"troubles since boot", "the kernel has counted what a limit has cost",
          "nstat -az ListenOverflows TcpExtTCPMemoryPressures   # then the setting in brackets",
          look_troubles},

@@ -74,3 +74,44 @@ Test(doctor_limits, quota_and_unit) {
     doctor_close(test);
     free(test);
 }
+
+#define SERVICES                                                                                   \
+    "listeners: [{address: 127.0.0.1:80}]\nworkers: 2\n"                                           \
+    "upstreams: {site: {servers: [\"http://127.0.0.1:3000\", \"http://127.0.0.1:3001\"], "         \
+    "connections: 100}, near: {servers: [\"unix:/run/near.sock\"]}}\n"                             \
+    "routes:\n  - {path: /near, tunnel: {upstream: near}}\n"                                       \
+    "  - {path: \"/*\", proxy: {upstream: site}, upgrade: false}\n"
+
+// 64,512 ports from 1024 to 65535 of that machine, 200 for the pools, and two servers.
+Test(doctor_limits, ports_to_services_at_n_minus_1_n_and_n_plus_1) {
+    static const struct {
+        const char *route;
+        enum verdict verdict;
+    } cases[] = {
+        {"", VERDICT_PASS},
+        {"  - {path: /live, tunnel: {upstream: site}, limits: {connections: 128623}}\n",
+         VERDICT_PASS},
+        {"  - {path: /live, tunnel: {upstream: site}, limits: {connections: 128624}}\n",
+         VERDICT_PASS},
+        {"  - {path: /live, tunnel: {upstream: site}, limits: {connections: 128626}}\n",
+         VERDICT_WARN},
+        {"  - {path: \"/live/*\", proxy: {upstream: site}}\n", VERDICT_WARN}, // of everybody
+    };
+    for (uint32_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct doctor_test *test = calloc(1, sizeof *test);
+        char text[2048];
+        cr_assert_not_null(test);
+        doctor_open(test, "tuned");
+        (void)snprintf(text, sizeof text, "%s%s", SERVICES, cases[i].route); // it fits
+        doctor_config_set(test, text);
+        test->examination.source.process = "4711";
+        examination_run(&test->examination);
+        doctor_expect(test, "outgoing ports", cases[i].verdict, "64512 ports");
+        if (i == 3) {
+            cr_expect_str_eq(doctor_find(test, "outgoing ports")->wanted,
+                             "64513 to each of upstream `site`");
+        }
+        doctor_close(test);
+        free(test);
+    }
+}
