@@ -106,6 +106,7 @@ FAULT(tls_alert, 0, 0, "fatal TLS alert from the peer")
 FAULT(tls_keys_used_up, 0, 0, "TLS keys used for as many records as is safe")
 // Services behind the gateway
 FAULT(upstream_down, 1013, 503, "no server of the upstream may be asked at present")
+FAULT(upstream_unresolved, 1013, 503, "no address is known for the upstream's name")
 FAULT(upstream_busy, 1013, 503, "too many requests wait for the upstream")
 FAULT(upstream_unreachable, 1013, 502, "the service could not be connected")
 FAULT(upstream_connect_timeout, 1013, 504, "the service did not accept the connection in time")

@@ -87,7 +87,7 @@ enum {
 
     // Names
     RESOLVE_PENDING_MAX = 64,     // questions whose answers were not yet taken
-    RESOLVE_ADDRESSES_MAX = 8,    // of one name; further ones are dropped
+    RESOLVE_ADDRESSES_MAX = 8,    // of one name; of more, always the same ones are dropped
     RESOLVE_HOST_BYTES_MAX = 253, // RFC 1035
 
     // HTTP
@@ -105,7 +105,9 @@ enum {
     // Services
     UPSTREAMS_MAX = 64,           // of a configuration
     UPSTREAMS_ALIVE_MAX = 128,    // with those of older configurations that still have exchanges
-    UPSTREAM_SERVERS_MAX = 16,    // of one upstream: a bit each, and compared one by one
+    UPSTREAM_SERVERS_MAX = 16,    // of one upstream: compared one by one
+    UPSTREAM_PLACES_MAX = 32,     // with those that left its names and still have connections
+    UPSTREAM_NAMES_MAX = 1024,    // of a configuration: every server of every upstream
     UPSTREAM_LINES_MAX = 1 << 20, // connections to services, of a worker
     UPSTREAM_LINES_SPARE = 1024,  // of a worker, beside one for each client: those that are idle
     UPSTREAM_QUEUE_MAX = 4096, // requests that wait for one upstream: they are searched one by one
@@ -189,6 +191,8 @@ static_assert(SENDS_BUSY_MAX <= SENDS_IDLE_MAX && SENDS_IDLE_MAX <= 512, "decisi
 static_assert(TLS_TEXT_BYTES_MIN <= TLS_TEXT_BYTES_MAX, "a fragment fits a record");
 static_assert(TLS_HANDSHAKES_MAX < UINT16_MAX, "a handshake's number");
 static_assert(TLS_UPDATE_WINDOW < UINT16_MAX && TLS_EMPTY_RECORDS_MAX < UINT8_MAX, "counters");
+static_assert(UPSTREAM_NAMES_MAX == UPSTREAMS_MAX * UPSTREAM_SERVERS_MAX, "each has a name");
+static_assert(UPSTREAM_PLACES_MAX <= 32, "a bit each of what an exchange has tried");
 static_assert(UPSTREAM_LINES_MAX <= CONNECTIONS_MAX, "a number fits beside the tag");
 static_assert(JWT_BYTES_MAX <= HEADER_BYTES_MAX, "a token comes in a head");
 static_assert(AUTHS_MAX < UINT8_MAX && AUTH_SOURCES_MAX <= UINT8_MAX, "numbers of a byte");

@@ -28,11 +28,13 @@ static void merge_counters(struct counters *sum, const struct counters *part) {
     }
 }
 
-// What the control thread counts for everybody: the log that it writes, the mail that it sends. Its
-// own connections are the admin's, not clients.
+// What the control thread counts for everybody: the log that it writes, the mail that it sends, the
+// names that it looks up. Its own connections are the admin's, not clients.
 static void merge_control(struct counters *sum, const struct counters *control) {
-    static const enum counter_id ids[] = {COUNTER_log_write_errors, COUNTER_dropped_mailbox,
-                                          COUNTER_mailbox_full, COUNTER_doorbells_sent};
+    static const enum counter_id ids[] = {
+        COUNTER_log_write_errors,        COUNTER_dropped_mailbox,  COUNTER_mailbox_full,
+        COUNTER_doorbells_sent,          COUNTER_upstream_lookups, COUNTER_upstream_lookups_failed,
+        COUNTER_upstream_lookups_changed};
     for (uint32_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
         sum->values[ids[i]] += control->values[ids[i]];
     }
@@ -44,6 +46,7 @@ static void merge_upstream(struct call_upstream *sum, const struct call_upstream
     sum->pending += part->pending;
     sum->waiting += part->waiting;
     sum->tunnels += part->tunnels;
+    sum->servers += part->servers;
     sum->servers_out += part->servers_out;
 }
 
@@ -218,6 +221,8 @@ static void upstreams_print(struct text *out, const struct config *config,
          {"upstream_waiting", "gauge", "Of those: the ones that wait for a connection"}},
         {offsetof(struct call_upstream, tunnels),
          {"upstream_tunnels", "gauge", "WebSocket tunnels that are open"}},
+        {offsetof(struct call_upstream, servers),
+         {"upstream_servers", "gauge", "Servers that are known, counted on each worker"}},
         {offsetof(struct call_upstream, servers_out),
          {"upstream_servers_out", "gauge",
           "Servers that are not asked after failures in a row, counted per worker"}},

@@ -244,9 +244,10 @@ enum config_balance {
     CONFIG_BALANCE_HEADER, // by the value of that field
 };
 
-// `http://host:port` or `unix:/path`. Hosts are numeric.
+// `http://host:port` or `unix:/path`.
 struct config_server {
-    struct config_address address; // text: as written
+    struct config_address address; // ADDRESS_NONE with its port: to be looked up by `host`
+    struct span host;              // a name; empty: the address is known
     struct span authority;         // host[:port] as written; `localhost` for a Unix socket
     struct config_place place;
 };
@@ -257,8 +258,9 @@ struct config_upstream {
     struct span balance_name; // of the cookie or header
     uint64_t connect_ms;
     uint64_t response_ms;
-    uint64_t idle_ms;  // between two pieces of an answer; 0: off
-    uint64_t retry_ms; // until a server that failed is asked again
+    uint64_t idle_ms;    // between two pieces of an answer; 0: off
+    uint64_t retry_ms;   // until a server that failed is asked again
+    uint64_t resolve_ms; // between two look-ups of its servers' names
     uint32_t server_count;
     uint32_t connections; // to one server, of each worker, upgrades not counted
     uint32_t queue;       // requests that wait for one, of each worker

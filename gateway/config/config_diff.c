@@ -209,8 +209,8 @@ static bool servers_equal(const struct config_upstream *a, const struct config_u
 static bool upstream_equal(const struct config_upstream *a, const struct config_upstream *b) {
     return span_equal(a->name, b->name) && a->connect_ms == b->connect_ms &&
            a->response_ms == b->response_ms && a->idle_ms == b->idle_ms &&
-           a->retry_ms == b->retry_ms && a->connections == b->connections && a->queue == b->queue &&
-           a->failures == b->failures && a->balance == b->balance &&
+           a->retry_ms == b->retry_ms && a->resolve_ms == b->resolve_ms &&
+           a->connections == b->connections && a->queue == b->queue && a->failures == b->failures && a->balance == b->balance &&
            span_equal(a->balance_name, b->balance_name) && servers_equal(a, b);
 }
 

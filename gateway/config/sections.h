@@ -66,6 +66,9 @@ void config_routes_read(struct config_reader *reader, const struct config_node *
 
 void config_upstreams_read(struct config_reader *reader, const struct config_node *map,
                            struct config *config);
+// upstream_servers.c: its `servers`.
+void config_servers_read(struct config_reader *reader, const struct config_node *list,
+                         struct config_upstream *upstream);
 // The number of the upstream that the node names. False: an error was added.
 bool config_upstream_find(struct config_reader *reader, const struct config_node *node,
                           const struct config *config, uint16_t *upstream);

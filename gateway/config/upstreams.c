@@ -3,17 +3,16 @@
 #include "gateway/config/value.h"
 
 #include <stddef.h>
-#include <stdio.h>
 
 enum {
     NAME_BYTES_MAX = 64, // it stands in metric labels
-    HTTP_PORT = 80,
+    RESOLVE_MS_MIN = 100, // oftener, the look-ups themselves are a load
     BALANCE_NAME_BYTES_MAX = 64,
 };
 
 struct upstream_section {
     const struct config_node *servers, *balance;
-    uint64_t connect_ms, response_ms, idle_ms, retry_ms;
+    uint64_t connect_ms, response_ms, idle_ms, retry_ms, resolve_ms;
     uint32_t connections, queue, failures;
 };
 
@@ -34,6 +33,11 @@ static const struct schema_key upstream_keys[] = {
      .maximum = TIME_MS_MAX,
      .word = "off"},
     TIME("retry", retry_ms),
+    {.name = "resolve",
+     .type = SCHEMA_MS,
+     AT(resolve_ms),
+     .minimum = RESOLVE_MS_MIN,
+     .maximum = TIME_MS_MAX},
     {.name = "connections",
      .type = SCHEMA_COUNT,
      AT(connections),
@@ -57,90 +61,6 @@ static const struct schema upstream_schema = {
 static bool begins_with(struct span text, const char *start) {
     struct span wanted = span_text(start);
     return text.length >= wanted.length && span_equal(span_first(text, wanted.length), wanted);
-}
-
-// `host:port`, the port may be missing. NULL, or what is wrong.
-static const char *authority_read(struct config_reader *reader, struct span authority,
-                                  struct config_server *server) {
-    bool is_v6 = authority.length > 0 && authority.data[0] == '[';
-    bool ends_v6 = authority.length > 0 && authority.data[authority.length - 1] == ']';
-    bool has_port = is_v6 ? !ends_v6 : span_find(authority, ':') >= 0;
-    struct span text = authority;
-    if (!has_port) {
-        char *whole = config_keep(reader, authority.length + 4u);
-        if (whole == NULL) {
-            return NULL; // said at the end
-        }
-        int length = snprintf(whole, authority.length + 4u, "%.*s:%u", (int)authority.length,
-                              (const char *)authority.data, HTTP_PORT);
-        text = span_make(whole, (uint32_t)length);
-    }
-    const char *problem = value_address(text, &server->address);
-    if (problem != NULL || server->address.address.kind != ADDRESS_IP) {
-        return "has no numeric address behind http://; write it such as http://10.0.0.5:8000, "
-               "since names are not built yet in this version";
-    }
-    server->authority = authority;
-    return NULL;
-}
-
-static const char *server_read(struct config_reader *reader, struct span text,
-                               struct config_server *server) {
-    if (begins_with(text, "unix:")) {
-        const char *problem = value_address(text, &server->address);
-        server->authority = span_text("localhost");
-        return problem;
-    }
-    if (begins_with(text, "https://")) {
-        return "asks for TLS, which is not built yet in this version; write http://host:port";
-    }
-    if (!begins_with(text, "http://")) {
-        return "is no server; write http://host:port or unix:/path";
-    }
-    struct span authority = span_from(text, 7);
-    if (span_find(authority, '/') >= 0) {
-        return "holds a path; write http://host:port, since requests keep their own path";
-    }
-    return authority_read(reader, authority, server);
-}
-
-static void servers_read(struct config_reader *reader, const struct config_node *list,
-                         struct config_upstream *upstream) {
-    if (list == NULL || !schema_is_short(reader, "servers", list, UPSTREAM_SERVERS_MAX)) {
-        return;
-    }
-    if (list->child_count == 0) {
-        config_error(reader, list->place,
-                     "`servers` is empty; add one such as \"http://10.0.0.5:8000\"");
-        return;
-    }
-    struct config_server *servers =
-        config_keep(reader, sizeof(struct config_server) * list->child_count);
-    if (servers == NULL) {
-        return;
-    }
-    uint32_t count = 0;
-    for (const struct config_node *node = list->child; node != NULL; node = node->next) {
-        if (!schema_is_kind(reader, "servers[]", node, CONFIG_NODE_SCALAR)) {
-            continue;
-        }
-        const char *problem = server_read(reader, node->text, &servers[count]);
-        if (problem != NULL) {
-            config_error(reader, node->place, "`servers[]` is %s, which %s",
-                         config_quote(node->text).text, problem);
-            continue;
-        }
-        for (uint32_t i = 0; i < count; i++) {
-            if (value_address_is_equal(&servers[i].address, &servers[count].address)) {
-                config_error(reader, node->place, "`servers[]` has %s twice; remove one",
-                             config_quote(node->text).text);
-            }
-        }
-        servers[count].place = node->place;
-        count++;
-    }
-    upstream->servers = servers;
-    upstream->server_count = count;
 }
 
 // least_pending, hash:address, hash:path, hash:cookie:NAME, hash:header:NAME.
@@ -184,6 +104,7 @@ static void upstream_read(struct config_reader *reader, const struct config_node
                                        .response_ms = 10000,
                                        .idle_ms = 60000,
                                        .retry_ms = 5000,
+                                       .resolve_ms = 30000,
                                        .connections = 256,
                                        .queue = 1024,
                                        .failures = 5};
@@ -193,10 +114,11 @@ static void upstream_read(struct config_reader *reader, const struct config_node
                                          .response_ms = section.response_ms,
                                          .idle_ms = section.idle_ms,
                                          .retry_ms = section.retry_ms,
+                                         .resolve_ms = section.resolve_ms,
                                          .connections = section.connections,
                                          .queue = section.queue,
                                          .failures = section.failures};
-    servers_read(reader, section.servers, upstream);
+    config_servers_read(reader, section.servers, upstream);
     balance_read(reader, section.balance, upstream);
 }
 

@@ -177,6 +177,7 @@ int control_open(struct process *process) {
 }
 
 void control_close(struct process *process) {
+    process_names_close(process); // its thread rings our ring
     if (process->admin != NULL) {
         admin_close(&process->admin);
     }
@@ -257,6 +258,7 @@ int control_turn(struct process *process) {
     clients_expire(&process->clients);
     process_drain_turn(process);
     take_wishes(process);
+    process_names_turn(process);
     process_sites_sweep(process);
     process_calls_send(process);
     admin_turn(process->admin, process->now_us / 1000);

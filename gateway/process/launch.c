@@ -271,7 +271,14 @@ int process_open(struct process *process) {
     }
     log_turn(process->log, clock_now_ms(), clock_wall_ms());
     atomic_store(&process->site->worker_holds, process->worker_count);
-    return shared_open(process) == 0 ? control_open(process) : -1;
+    if (shared_open(process) != 0 || control_open(process) != 0) {
+        return -1;
+    }
+    if (!process_names_set(process, process->config)) {
+        (void)fprintf(stderr, "holdfast: no thread to look up names\n");
+        return -1;
+    }
+    return 0;
 }
 
 int process_launch(struct process *process) {

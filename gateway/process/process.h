@@ -4,6 +4,7 @@
 #include "core/base/arena.h"
 #include "core/base/pool.h"
 #include "gateway/admin/admin.h"
+#include "gateway/process/names.h"
 #include "gateway/process/signals.h"
 #include "gateway/stream/site.h"
 #include "gateway/worker/call.h"
@@ -87,6 +88,7 @@ struct process {
     uint64_t now_us;
     uint64_t notified_ms;                       // last watchdog word to systemd
     struct process_call calls[CALL_KIND_COUNT]; // the newest of each kind
+    struct names names;
     struct {                                    // a reload that waits for the workers
         struct site *site;
         uint32_t request;

@@ -117,7 +117,8 @@ static bool reload_begin(struct process *process, uint32_t request) {
     }
     free(errors);
     struct site *site = site_open(process, config, process->site_number + 1, process->site);
-    if (site == NULL) {
+    if (site == NULL || !process_names_set(process, config)) {
+        site_close(&site);
         config_close(&config);
         reload_answer(process, request, false, "out of memory");
         return false;
@@ -130,6 +131,7 @@ static bool reload_begin(struct process *process, uint32_t request) {
     process->reload.is_active = true;
     process->reload.is_refused = false;
     process_call_all(process, PROCESS_TOKEN_RELOAD, CALL_SITE, (uint64_t)(uintptr_t)site);
+    process_names_tell(process);
     return true;
 }
 

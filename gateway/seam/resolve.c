@@ -42,21 +42,35 @@ static void resolver_leave(struct resolver *resolver) {
     }
 }
 
+void resolve_answer_add(struct resolve_answer *answer, const struct address *address) {
+    uint32_t at = 0;
+    while (at < answer->count && memcmp(answer->addresses[at].ip, address->ip, 16) < 0) {
+        at++;
+    }
+    bool is_there = at < answer->count && address_ip_equal(&answer->addresses[at], address);
+    if (is_there || at == RESOLVE_ADDRESSES_MAX) {
+        return;
+    }
+    bool is_full = answer->count == RESOLVE_ADDRESSES_MAX;
+    uint32_t moved = answer->count - at - is_full; // of a full one, the last falls out
+    memmove(&answer->addresses[at + 1], &answer->addresses[at], moved * sizeof *address);
+    answer->addresses[at] = *address;
+    answer->count += !is_full;
+}
+
 static void answer_fill(struct resolve_answer *answer, const struct addrinfo *list) {
-    const struct addrinfo *at = list;
-    for (; at != NULL && answer->count < RESOLVE_ADDRESSES_MAX; at = at->ai_next) {
-        struct address *address = &answer->addresses[answer->count];
-        *address = (struct address){.kind = ADDRESS_IP};
+    for (const struct addrinfo *at = list; at != NULL; at = at->ai_next) {
+        struct address address = {.kind = ADDRESS_IP};
         if (at->ai_family == AF_INET) {
             const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)at->ai_addr;
-            address->ip[10] = 0xff;
-            address->ip[11] = 0xff;
-            memcpy(address->ip + 12, &v4->sin_addr, 4);
-            answer->count++;
+            address.ip[10] = 0xff;
+            address.ip[11] = 0xff;
+            memcpy(address.ip + 12, &v4->sin_addr, 4);
+            resolve_answer_add(answer, &address);
         } else if (at->ai_family == AF_INET6) {
             const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)at->ai_addr;
-            memcpy(address->ip, &v6->sin6_addr, 16);
-            answer->count++;
+            memcpy(address.ip, &v6->sin6_addr, 16);
+            resolve_answer_add(answer, &address);
         }
     }
 }

@@ -14,8 +14,11 @@ struct resolve_answer {
     uint64_t token;      // the question's
     const char *problem; // NULL, or constant text: why there is no address
     uint32_t count;
-    struct address addresses[RESOLVE_ADDRESSES_MAX]; // ports are 0
+    struct address addresses[RESOLVE_ADDRESSES_MAX]; // ports are 0; in order, each once
 };
+// Adds an address. Of more than RESOLVE_ADDRESSES_MAX the first ones in order stay, whatever the
+// order in which a name server gives them: an answer of many does not differ each time.
+void resolve_answer_add(struct resolve_answer *answer, const struct address *address);
 
 struct resolver; // opaque; see resolve.c
 

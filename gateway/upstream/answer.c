@@ -34,7 +34,8 @@ static void answer_finish(struct upstreams *upstreams, uint32_t number, bool has
     struct upstream_line *line = line_at(upstreams, number);
     bool keeps = line_has(line, LINE_KEEPS) && line_has(line, LINE_ASKED) && !has_rest &&
                  !line_has(line, LINE_DEAF) && outbox_is_empty(&line->outbox) &&
-                 !upstream_of(upstreams, line)->is_retired;
+                 !upstream_of(upstreams, line)->is_retired &&
+                 !server_of(upstreams, line)->is_gone;
     uint32_t exchange = line->exchange;
     if (keeps) {
         struct upstream_server *server = server_of(upstreams, line);

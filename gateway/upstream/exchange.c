@@ -97,7 +97,10 @@ static const struct fault *exchange_place(struct upstreams *upstreams, uint32_t 
     bool has_room;
     uint8_t server = server_choose(upstream, exchange, upstreams->now_ms, &has_room);
     if (server == SERVER_NONE) {
-        return fault_get(FAULT_upstream_down);
+        bool has_server = upstream_has_server(upstream);
+        if (has_server || !upstream_is_resolving(upstream)) {
+            return fault_get(has_server ? FAULT_upstream_down : FAULT_upstream_unresolved);
+        }
     }
     if (has_room) {
         return line_take(upstreams, number, server) ? NULL : fault_get(FAULT_out_of_memory);
@@ -190,12 +193,15 @@ static void expire_one(struct upstreams *upstreams, struct upstream *upstream) {
     while (upstream->waiting_first != 0) {
         uint32_t number = upstream->waiting_first;
         uint32_t waited_ms = (uint32_t)upstreams->now_ms - exchange_at(upstreams, number)->asked_ms;
-        if (waited_ms < upstream->connect_ms) {
+        bool is_hopeless = !upstream_has_server(upstream) && !upstream_is_resolving(upstream);
+        if (waited_ms < upstream->connect_ms && !is_hopeless) {
             return;
         }
+        enum fault_id fault =
+            upstream_has_server(upstream) ? FAULT_upstream_busy : FAULT_upstream_unresolved;
         waiting_remove(upstreams, number);
         counter_add(upstreams->counters, COUNTER_upstream_refused, 1);
-        exchange_end(upstreams, number, fault_get(FAULT_upstream_busy));
+        exchange_end(upstreams, number, fault_get(fault));
     }
 }
 

@@ -122,6 +122,20 @@ void line_on_time(struct upstreams *upstreams, uint32_t line);
 // upstream.c: an upstream that is no longer configured goes with its last line.
 void upstream_settle(struct upstreams *upstreams, uint16_t upstream);
 
+// --- name_record.c
+// The addresses of that name, 16 bytes each. False: the table does not have it.
+bool name_record_find(struct span table, struct span host, struct span *addresses);
+
+// --- names.c
+// Servers that need no name.
+void origins_place(struct upstream *upstream);
+// One that its name has no more goes with its last line.
+void server_settle(struct upstream_server *server);
+// Whether a name of its may still bring a server.
+bool upstream_is_resolving(const struct upstream *upstream);
+// Whether it has a server, be it one that may not be asked.
+bool upstream_has_server(const struct upstream *upstream);
+
 // --- answer.c
 // Bytes from the service; all are used up, held or thrown away.
 void answer_feed(struct upstreams *upstreams, uint32_t line, struct span_mut bytes);

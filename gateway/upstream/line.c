@@ -130,6 +130,7 @@ static uint32_t line_open(struct upstreams *upstreams, uint16_t upstream, uint8_
         return 0;
     }
     upstream_of(upstreams, line)->lines++;
+    at->lines++;
     at->open += is_counted;
     if (is_counted) {
         line_set(line, LINE_COUNTED);
@@ -153,7 +154,7 @@ bool line_take(struct upstreams *upstreams, uint32_t number, uint8_t server) {
     struct upstream_line *line = line_at(upstreams, taken);
     line->exchange = number;
     exchange->line = taken;
-    exchange->tried = (uint16_t)(exchange->tried | 1u << server);
+    exchange->tried |= 1u << server;
     server_enter(upstream, server, exchange, upstreams->now_ms);
     if (is_idle) {
         idle_remove(upstreams, taken);
@@ -180,6 +181,8 @@ static void line_free(struct upstreams *upstreams, uint32_t number) {
     line_move(upstreams, number, LINE_FREE);
     wheel_disarm(&upstreams->wheel, number);
     upstreams->items[upstream].lines--;
+    server_of(upstreams, line)->lines--;
+    server_settle(server_of(upstreams, line));
     if (line_has(line, LINE_TOUCHED)) { // its place in the list is found empty by the next pump
         for (uint32_t i = 0; i < upstreams->touched_count; i++) {
             upstreams->touched[i] = upstreams->touched[i] == number ? 0 : upstreams->touched[i];

@@ -5,8 +5,9 @@
 #include "core/base/check.h"
 
 static bool is_available(const struct upstream_server *server, uint64_t now_ms) {
-    return server->breaker == UPSTREAM_CLOSED ||
-           (server->breaker == UPSTREAM_OPEN && now_ms >= server->retry_due_ms);
+    return upstream_server_is_present(server) &&
+           (server->breaker == UPSTREAM_CLOSED ||
+            (server->breaker == UPSTREAM_OPEN && now_ms >= server->retry_due_ms));
 }
 
 static bool server_has_room(const struct upstream *upstream, const struct upstream_server *server) {
@@ -33,9 +34,9 @@ static uint64_t mix(uint64_t z) {
 // How much better `server` suits than others: the higher, the better. By a hash it is rendezvous
 // hashing: each server has its own number for this key, and a server that goes moves only its own
 // keys. Else the fewest exchanges.
-static uint64_t suits(const struct upstream_server *server, uint8_t number, uint32_t hash) {
+static uint64_t suits(const struct upstream_server *server, uint32_t hash) {
     if (hash != 0) {
-        return mix((uint64_t)hash << 8 | number);
+        return mix((uint64_t)hash << 32 | server->key);
     }
     return UINT32_MAX - server->pending;
 }
@@ -53,7 +54,7 @@ uint8_t server_choose(const struct upstream *upstream, const struct upstream_exc
             continue;
         }
         bool is_roomy = is_upgrade || server_has_room(upstream, server);
-        uint64_t this_suits = suits(server, number, exchange->hash);
+        uint64_t this_suits = suits(server, exchange->hash);
         // A hash keeps to its server also when that one is busy: that is what it is for.
         bool is_better =
             exchange->hash == 0 && is_roomy != *has_room ? is_roomy : this_suits > best_suits;

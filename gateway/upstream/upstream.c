@@ -36,14 +36,16 @@ void upstreams_init(struct upstreams *upstreams, const struct upstreams_memory *
 
 // --- the configuration
 
-static void server_make(struct upstream_server *server, const struct config_server *config) {
-    *server = (struct upstream_server){.address = config->address.address};
-    if (server->address.kind == ADDRESS_IP) {
-        io_peer_encode(&server->address, &server->peer);
-    }
+static void origin_make(struct upstream_origin *origin, const struct config_server *config) {
+    *origin = (struct upstream_origin){.address = config->address.address};
     if (config->address.path.length > 0) {
-        check(config->address.path.length < sizeof server->path);
-        memcpy(server->path, config->address.path.data, config->address.path.length);
+        check(config->address.path.length < sizeof origin->path);
+        memcpy(origin->path, config->address.path.data, config->address.path.length);
+    }
+    if (config->host.length > 0) {
+        check(config->host.length <= RESOLVE_HOST_BYTES_MAX);
+        memcpy(origin->host, config->host.data, config->host.length);
+        origin->host_bytes = (uint8_t)config->host.length;
     }
 }
 
@@ -60,16 +62,18 @@ static void upstream_make(struct upstream *upstream, const struct config_upstrea
     upstream->connections_max = config->connections;
     upstream->waiting_max = config->queue;
     upstream->failures_max = config->failures;
-    upstream->server_count = config->server_count;
+    upstream->origin_count = config->server_count;
     for (uint32_t i = 0; i < config->server_count; i++) {
-        server_make(&upstream->servers[i], &config->servers[i]);
+        origin_make(&upstream->origins[i], &config->servers[i]);
     }
+    origins_place(upstream);
 }
 
-static bool server_is_same(const struct upstream_server *a, const struct upstream_server *b) {
+static bool origin_is_same(const struct upstream_origin *a, const struct upstream_origin *b) {
     return a->address.kind == b->address.kind && a->address.port == b->address.port &&
            memcmp(a->address.ip, b->address.ip, sizeof a->address.ip) == 0 &&
-           strcmp(a->path, b->path) == 0;
+           strcmp(a->path, b->path) == 0 &&
+           span_equal(span_make(a->host, a->host_bytes), span_make(b->host, b->host_bytes));
 }
 
 static bool upstream_is_same(const struct upstream *a, const struct upstream *b) {
@@ -78,9 +82,9 @@ static bool upstream_is_same(const struct upstream *a, const struct upstream *b)
         a->connect_ms == b->connect_ms && a->response_ms == b->response_ms &&
         a->idle_ms == b->idle_ms && a->retry_ms == b->retry_ms &&
         a->connections_max == b->connections_max && a->waiting_max == b->waiting_max &&
-        a->failures_max == b->failures_max && a->server_count == b->server_count;
-    for (uint32_t i = 0; is_same && i < a->server_count; i++) {
-        is_same = server_is_same(&a->servers[i], &b->servers[i]);
+        a->failures_max == b->failures_max && a->origin_count == b->origin_count;
+    for (uint32_t i = 0; is_same && i < a->origin_count; i++) {
+        is_same = origin_is_same(&a->origins[i], &b->origins[i]);
     }
     return is_same;
 }

@@ -76,21 +76,42 @@ enum {
     UPSTREAM_NAME_BYTES = 64,
 };
 
+// A server as the configuration says it. By a name it stands for as many servers as the name has
+// addresses; they change (names.c).
+struct upstream_origin {
+    struct address address; // ADDRESS_IP with its port, ADDRESS_UNIX; ADDRESS_NONE: `host` has it
+    char path[108];         // ADDRESS_UNIX
+    bool is_answered;       // its name was looked up, be it in vain
+    uint8_t host_bytes;     // 0: it is one server, for ever
+    uint8_t host[RESOLVE_HOST_BYTES_MAX];
+};
+
 struct upstream_server {
-    struct address address; // ADDRESS_IP with its port, ADDRESS_UNIX: `path` counts
+    struct address address; // ADDRESS_IP with its port, ADDRESS_UNIX: `path` counts; ADDRESS_NONE:
+                            // the place is free
     char path[108];
     struct io_peer peer;   // of an ADDRESS_IP; lent to the kernel while a line connects
+    uint32_t key;          // tells it from the others where a hash decides
+    uint32_t lines;        // that refer to it
     uint32_t idle_first;   // lines kept alive, the newest first: the oldest end by themselves
     uint32_t open;         // lines for exchanges, also idle ones
     uint32_t pending;      // exchanges that it has
     uint32_t failures;     // in a row
     uint64_t retry_due_ms; // OPEN: when one may try
     uint8_t breaker;       // enum upstream_breaker
+    uint8_t origin;
+    bool is_gone; // its name has it no more: it is not asked, and goes with its last line
 };
 
+static inline bool upstream_server_is_present(const struct upstream_server *server) {
+    return server->address.kind != ADDRESS_NONE && !server->is_gone;
+}
+
 struct upstream {
-    struct upstream_server servers[UPSTREAM_SERVERS_MAX];
-    uint32_t server_count;
+    struct upstream_server servers[UPSTREAM_PLACES_MAX];
+    struct upstream_origin origins[UPSTREAM_SERVERS_MAX];
+    uint32_t server_count; // places up to the last one that was ever taken
+    uint32_t origin_count;
     uint32_t waiting_first, waiting_last, waiting_count; // exchanges, oldest first
     uint32_t pending;                                    // exchanges, also waiting ones
     uint32_t taken_over;                                 // of those: RAW
@@ -136,8 +157,8 @@ struct upstream_exchange {
     uint32_t asked_ms;
     uint64_t asked_us;
     uint32_t alarm_ms; // wrapping; 0: none
+    uint32_t tried;    // servers, as bits
     uint16_t upstream;
-    uint16_t tried; // servers, as bits
     uint8_t tries;
     uint8_t flags; // enum upstream_ask_flag, and those of exchange.c
 };
@@ -178,6 +199,17 @@ void upstreams_init(struct upstreams *upstreams, const struct upstreams_memory *
 // From now on these are the upstreams; what is defined as before keeps its lines and its health.
 // False: too many of older configurations still have exchanges.
 MUST_USE bool upstreams_config_set(struct upstreams *upstreams, const struct config *config);
+
+// The addresses of names, as one table: for each name one record after the other. What a name had
+// and has no more is not asked any more: its idle lines are closed, and others end by themselves. A
+// record without an address changes nothing, but that nobody waits for the name. Told again, it
+// changes nothing more.
+void upstreams_names_set(struct upstreams *upstreams, struct span table);
+enum { UPSTREAM_NAME_RECORD_MAX = 2 + RESOLVE_HOST_BYTES_MAX + 16 * RESOLVE_ADDRESSES_MAX };
+// Writes a record for at most RESOLVE_ADDRESSES_MAX addresses; returns its bytes, at most
+// UPSTREAM_NAME_RECORD_MAX.
+uint32_t upstream_name_write(uint8_t *target, struct span host, const struct address *addresses,
+                             uint32_t address_count);
 
 // What that upstream of the configuration is at present, for metrics; lent until the next turn.
 const struct upstream *upstream_get(const struct upstreams *upstreams, uint32_t config_index);

@@ -36,6 +36,7 @@ enum call_kind {
     CALL_TRACE,     // body: struct trace_record[], oldest first
     CALL_LOG_LEVEL, // [3] = enum log_level
     CALL_ACCEPT,    // [3] = 1 accept, 0 stop accepting
+    CALL_NAMES,     // body: addresses of services' names (upstreams_names_set)
     CALL_KIND_COUNT
 };
 
@@ -78,7 +79,8 @@ struct call_connection {
 struct call_upstream {
     uint64_t requests, failures; // since it was configured as it is
     uint64_t pending, waiting, tunnels;
-    uint64_t servers_out; // whose breaker is not closed
+    uint64_t servers;     // that are known
+    uint64_t servers_out; // of those: whose breaker is not closed
 };
 
 struct call_metrics {

@@ -111,7 +111,9 @@ static void metrics_upstreams(const struct worker *worker, struct call_metrics *
                                        .waiting = upstream->waiting_count,
                                        .tunnels = upstream->taken_over};
         for (uint32_t j = 0; j < upstream->server_count; j++) {
-            line->servers_out += upstream->servers[j].breaker != UPSTREAM_CLOSED;
+            bool is_present = upstream_server_is_present(&upstream->servers[j]);
+            line->servers += is_present;
+            line->servers_out += is_present && upstream->servers[j].breaker != UPSTREAM_CLOSED;
         }
     }
 }
@@ -366,6 +368,8 @@ static void on_simple(struct worker *worker, const struct bus_event *call) {
         log_level_set(worker->log, (enum log_level)call->mail.words[3]);
     } else if (call->mail.words[1] == CALL_ACCEPT) {
         accept_set(worker, call->mail.words[3] != 0);
+    } else if (call->mail.words[1] == CALL_NAMES) {
+        upstreams_names_set(&worker->upstreams, call->body);
     }
     answer_send(worker, &answer, span_empty(), false);
 }
@@ -385,6 +389,7 @@ void worker_on_call(struct worker *worker, const struct bus_event *event) {
         [CALL_TRACE] = on_trace,
         [CALL_LOG_LEVEL] = on_simple,
         [CALL_ACCEPT] = on_simple,
+        [CALL_NAMES] = on_simple,
     };
     check(event->mail.words[1] < CALL_KIND_COUNT);
     handlers[event->mail.words[1]](worker, event);

@@ -110,16 +110,16 @@ class Wire:
 class Service:
     """`serve(wire, service)` is called for every connection, in a thread of its own."""
 
-    def __init__(self, serve, receive_buffer=None, backlog=128):
+    def __init__(self, serve, receive_buffer=None, backlog=128, address="127.0.0.1", port=0):
         self.serve = serve
-        self.listener = socket.socket()
+        self.listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if receive_buffer:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.listener.bind(("127.0.0.1", 0))
+        self.listener.bind((address, port))
         self.listener.listen(backlog)
         self.port = self.listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{address}:{self.port}"
         self.requests = []  # whatever serve notes
         self.frames = []
         self.connections = 0

@@ -36,6 +36,66 @@ Test(config_upstreams, what_is_said_and_what_is_not) {
     config_close(&config);
 }
 
+Test(config_upstreams, servers_by_name) {
+    const struct config *config = world_open(
+        LISTENER "upstreams:\n"
+                 "  web: {servers: [\"http://orders.internal:8080\", \"http://orders.internal\", "
+                 "\"http://10.0.0.6\", \"http://a_b-c.\"], resolve: 100ms}\n" PROXY);
+    const struct config_upstream *web = &config->upstreams[0];
+    cr_assert(web->server_count == 4 && web->resolve_ms == 100);
+    cr_assert(span_is(web->servers[0].host, "orders.internal"));
+    cr_assert(span_is(web->servers[0].authority, "orders.internal:8080"));
+    cr_assert_eq(web->servers[0].address.address.kind, ADDRESS_NONE);
+    cr_assert_eq(web->servers[0].address.address.port, 8080);
+    cr_assert(span_is(web->servers[1].host, "orders.internal"));
+    cr_assert_eq(web->servers[1].address.address.port, 80);
+    cr_assert_eq(web->servers[2].host.length, 0);
+    cr_assert_eq(web->servers[2].address.address.kind, ADDRESS_IP);
+    cr_assert(span_is(web->servers[3].host, "a_b-c."));
+    config_close(&config);
+    config = world_open(LISTENER "upstreams: {web: {servers: [\"http://web\"]}}\n" PROXY);
+    cr_assert_eq(config->upstreams[0].resolve_ms, 30000);
+    config_close(&config);
+}
+
+// Whether that is a server by name.
+static bool is_read(const char *host) {
+    char text[700];
+    (void)snprintf(text, sizeof text,
+                   LISTENER "upstreams: {web: {servers: [\"http://%s:80\"]}}\n" PROXY, host);
+    static struct config_errors errors;
+    const struct config *config = world_open_span(span_text(text), &errors);
+    bool is_name = config != NULL && span_is(config->upstreams[0].servers[0].host, host);
+    config_close(&config);
+    return is_name;
+}
+
+Test(config_upstreams, names_that_are_none_and_the_longest) {
+    static const char *const none[] = {".",     "a..b",  ".a",        "a b",
+                                       "a,b",   "1.2.3", "1.2.3.4.5", "10.0.0.256",
+                                       "a.007", "a.1.",  "*.b",       "\xc3\xa4"};
+    for (size_t i = 0; i < COUNT_OF(none); i++) {
+        cr_assert(!is_read(none[i]), "%s", none[i]);
+    }
+    static const char *const names[] = {"a", "1a", "a.b.", "1.2.3.x", "xn--4ca", "7-1"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        cr_assert(is_read(names[i]), "%s", names[i]);
+    }
+    char name[300];
+    for (uint32_t label = 62; label <= 64; label++) {
+        memset(name, 'a', label);
+        name[label] = 0;
+        cr_assert_eq(is_read(name), label <= 63, "a label of %u", label);
+    }
+    for (uint32_t length = 252; length <= 254; length++) {
+        for (uint32_t i = 0; i < length; i++) {
+            name[i] = i % 50 == 49 ? '.' : 'a';
+        }
+        name[length] = 0;
+        cr_assert_eq(is_read(name), length <= RESOLVE_HOST_BYTES_MAX, "a name of %u", length);
+    }
+}
+
 Test(config_upstreams, every_word_of_balance) {
     static const struct {
         const char *word;
@@ -69,17 +129,26 @@ Test(config_upstreams, servers_that_are_none) {
         {WEB("servers: [\"https://1.2.3.4\"]"),
          "f.yaml:2:29: `servers[]` is `https://1.2.3.4`, which asks for TLS, which is not built "
          "yet in this version; write http://host:port\n"},
-        {WEB("servers: [\"http://web:80\"]"),
-         "f.yaml:2:29: `servers[]` is `http://web:80`, which has no numeric address behind "
-         "http://; write it such as http://10.0.0.5:8000, since names are not built yet in this "
-         "version\n"},
+        {WEB("servers: [\"http://web:0\"]"),
+         "f.yaml:2:29: `servers[]` is `http://web:0`, which has no port of 1 to 65535; write it "
+         "such as http://orders.internal:8000\n"},
+        {WEB("servers: [\"http://web:65536\"]"),
+         "f.yaml:2:29: `servers[]` is `http://web:65536`, which has no port of 1 to 65535; write "
+         "it such as http://orders.internal:8000\n"},
+        {WEB("servers: [\"http://web:80:80\"]"),
+         "f.yaml:2:29: `servers[]` is `http://web:80:80`, which has no port of 1 to 65535; write "
+         "it such as http://orders.internal:8000\n"},
+        {WEB("servers: [\"http://web\", \"http://web:80\"]"),
+         "f.yaml:2:43: `servers[]` has `http://web:80` twice; remove one\n"},
+        {WEB("servers: [\"http://web\"], resolve: 99ms"),
+         "f.yaml:2:53: `upstreams.NAME.resolve` is `99ms`, which is too small; write 100ms to 480h\n"},
         {WEB("servers: [\"http://1.2.3.4/\"]"),
          "f.yaml:2:29: `servers[]` is `http://1.2.3.4/`, which holds a path; write "
          "http://host:port, since requests keep their own path\n"},
         {WEB("servers: [\"http://1.2.3.4:0\"]"),
-         "f.yaml:2:29: `servers[]` is `http://1.2.3.4:0`, which has no numeric address behind "
-         "http://; write it such as http://10.0.0.5:8000, since names are not built yet in this "
-         "version\n"},
+         "f.yaml:2:29: `servers[]` is `http://1.2.3.4:0`, which has no address or name "
+         "behind http://; write it such as http://10.0.0.5:8000 or "
+         "http://orders.internal:8000\n"},
         {WEB("servers: [\"http://1.2.3.4\", \"http://1.2.3.4:80\"]"),
          "f.yaml:2:47: `servers[]` has `http://1.2.3.4:80` twice; remove one\n"},
         {WEB("servers: [\"unix:\"]"), "f.yaml:2:29: `servers[]` is `unix:`, which names no socket "

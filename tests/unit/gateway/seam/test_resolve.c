@@ -64,6 +64,24 @@ Test(resolve, a_name_that_cannot_exist_has_a_problem) {
     cr_assert(answer.count == 0 && answer.problem != NULL && answer.problem[0] != 0);
 }
 
+Test(resolve, of_too_many_addresses_always_the_same_ones_stay) {
+    for (uint32_t count = RESOLVE_ADDRESSES_MAX - 1; count <= RESOLVE_ADDRESSES_MAX + 1; count++) {
+        for (uint32_t start = 0; start < count; start++) { // as a name server turns them
+            struct resolve_answer answer = {.count = 0};
+            for (uint32_t i = 0; i < 2 * count; i++) {
+                struct address address = {.kind = ADDRESS_IP};
+                address.ip[15] = (uint8_t)((start + i) % count);
+                resolve_answer_add(&answer, &address); // each twice
+            }
+            cr_assert_eq(answer.count,
+                         count < RESOLVE_ADDRESSES_MAX ? count : RESOLVE_ADDRESSES_MAX);
+            for (uint32_t i = 0; i < answer.count; i++) {
+                cr_assert_eq(answer.addresses[i].ip[15], i, "%u of %u from %u", i, count, start);
+            }
+        }
+    }
+}
+
 Test(resolve, questions_that_are_none) {
     sem_t semaphore;
     sem_init(&semaphore, 0, 0);
