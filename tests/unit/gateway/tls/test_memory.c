@@ -73,3 +73,32 @@ Test(memory, nothing_stays_after_the_last_handshake, .timeout = 60) {
     crowd_leave();
     memory_close();
 }
+
+#ifdef PERSIST_SESSION_CACHE
+// One cache per process, which every session would write to: 25 bytes of each of 50,000.
+Test(memory, the_librarys_cache_of_sessions_stays_empty, .timeout = 60) {
+    memory_open(SPACE_BYTES);
+    for (uint32_t i = 0; i < 2; i++) {
+        WOLFSSL_CTX *client = i == 0 ? world.client : world.client_12;
+        wolfSSL_CTX_set_session_cache_mode(client, WOLFSSL_SESS_CACHE_OFF);
+        wolfSSL_CTX_set_session_cache_mode(client, WOLFSSL_SESS_CACHE_NO_INTERNAL);
+    }
+    int bytes = wolfSSL_get_session_cache_memsize();
+    uint8_t *before = malloc((size_t)bytes);
+    uint8_t *after = malloc((size_t)bytes);
+    cr_assert(before != NULL && after != NULL);
+    cr_assert_eq(wolfSSL_memsave_session_cache(before, bytes), WOLFSSL_SUCCESS);
+    const char *suites[] = {NULL, "ECDHE-ECDSA-AES128-GCM-SHA256"};
+    for (uint32_t i = 0; i < 2; i++) {
+        struct ends *ends = ends_open(&world, world.ec, suites[i]);
+        cr_assert(ends_shake(ends), "%s", ends->reason);
+        ends_finish(ends);
+        ends_close(ends);
+    }
+    cr_assert_eq(wolfSSL_memsave_session_cache(after, bytes), WOLFSSL_SUCCESS);
+    cr_assert_eq(memcmp(before, after, (size_t)bytes), 0);
+    free(before);
+    free(after);
+    memory_close();
+}
+#endif
