@@ -34,6 +34,7 @@ static const char usage[] =
     "  --header 'NAME: V'   a further field; up to 16\n"
     "  --ca FILE            wss: who may have signed the certificate (PEM; Debian's list)\n"
     "  --insecure           wss: any certificate will do\n"
+    "  --help               this\n"
     "\n"
     "Exit status: 0 it works, 1 it does not, 2 wrong usage.\n";
 
@@ -357,6 +358,10 @@ static bool options_parse(struct probe_options *options, int count, char **argum
                                       .timeout_ms = 10000,
                                       .ca_file = "/etc/ssl/certs/ca-certificates.crt"};
     for (int i = 2; i < count; i++) {
+        if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0) {
+            options->is_help = true;
+            return true;
+        }
         if (strcmp(arguments[i], "--idle") == 0) {
             options->is_idle = true;
         } else if (strcmp(arguments[i], "--insecure") == 0) {
@@ -381,7 +386,13 @@ int cli_probe(int count, char **arguments) {
         return 1;
     }
     probe->file = -1;
-    if (!options_parse(&probe->options, count, arguments) || !url_split(probe)) {
+    bool is_parsed = options_parse(&probe->options, count, arguments);
+    if (is_parsed && probe->options.is_help) {
+        (void)fputs(usage, stdout);
+        free(probe);
+        return 0;
+    }
+    if (!is_parsed || !url_split(probe)) {
         (void)fputs(usage, stderr);
         free(probe);
         return 2;

@@ -19,6 +19,7 @@ struct probe_options {
     uint32_t header_count;
     uint64_t idle_ms_max; // of one silence
     uint64_t timeout_ms;  // for each answer
+    bool is_help;         // only how to use it is asked
     bool is_idle;         // find out how long a silence may last
     bool is_insecure;     // wss: any certificate will do
     const char *ca_file;  // wss: PEM of who may have signed it

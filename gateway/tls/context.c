@@ -112,9 +112,9 @@ static const char *policy_set(WOLFSSL_CTX *library, enum tls_version version_min
         wolfSSL_CTX_set_TicketHint(library, TLS_TICKET_EPOCH_MS / 1000) != WOLFSSL_SUCCESS) {
         return "this wolfSSL lacks a suite, a group or tickets; build with another one";
     }
-    // Tickets resume; a cache of the library's would be 1.2 MB that all workers lock. Debian's 5.5.4
-    // puts a session that has a ticket into the cache that is off (WOLFSSL_FORCE_CACHE_ON_TICKET),
-    // unless it is told as well that it has none.
+    // Tickets resume; a cache of the library's would be 1.2 MB that all workers lock.
+    // Debian's 5.5.4 puts a session that has a ticket into the cache that is off
+    // (WOLFSSL_FORCE_CACHE_ON_TICKET), unless it is told as well that it has none.
     wolfSSL_CTX_set_session_cache_mode(library, WOLFSSL_SESS_CACHE_OFF);
     wolfSSL_CTX_set_session_cache_mode(library, WOLFSSL_SESS_CACHE_NO_INTERNAL);
     wolfSSL_CTX_set_verify(library, WOLFSSL_VERIFY_NONE, NULL);

@@ -44,7 +44,7 @@ static int label_expand(byte *output, word32 output_length, const byte *secret,
 }
 #endif
 
-static int bytes_receive(WOLFSSL *session, char *target, int length, void *pointer) {
+int tls_step_receive(WOLFSSL *session, char *target, int length, void *pointer) {
     (void)session; // the step says it all
     struct tls_handshake_step *step = (struct tls_handshake_step *)pointer;
     uint32_t left = step->received.length - step->consumed;
@@ -91,7 +91,7 @@ static int bytes_send(WOLFSSL *session, char *bytes, int length, void *pointer) 
 }
 
 void tls_handshake_hook(WOLFSSL_CTX *library) {
-    wolfSSL_CTX_SetIORecv(library, bytes_receive);
+    wolfSSL_CTX_SetIORecv(library, tls_step_receive);
     wolfSSL_CTX_SetIOSend(library, bytes_send);
 #if TLS_KEYS_ARE_SHOWN
     wolfSSL_CTX_SetHKDFExpandLabelCb(library, label_expand);
@@ -180,6 +180,12 @@ enum tls_handshake_result tls_handshake_feed(struct tls_handshake *handshake,
     step->reason = wolfSSL_ERR_reason_error_string((unsigned long)-(long)error);
     wolfSSL_ERR_clear_error(); // the queue of errors is the thread's
     return TLS_HANDSHAKE_FAULT;
+}
+
+uint32_t tls_handshake_text_bytes(WOLFSSL *session) {
+    int bytes = wolfSSL_GetMaxOutputSize(session);
+    bool is_fit = bytes >= TLS_TEXT_BYTES_MIN && bytes <= TLS_TEXT_BYTES_MAX;
+    return is_fit && wolfSSL_pending(session) == 0 ? (uint32_t)bytes : 0;
 }
 
 bool tls_handshake_is_resumed(const struct tls_handshake *handshake) {

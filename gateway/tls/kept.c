@@ -1,7 +1,7 @@
 // The library's own record layer, its object kept for the life of the connection: for comparison,
 // and where the library does not give its keys out. Its bytes are the caller's for the length of a
-// call; what it writes while it reads (alerts, answers to a KeyUpdate) is kept until it may be
-// sent.
+// call, a step as those of the handshake are; what it writes while it reads (alerts, answers to a
+// KeyUpdate) is kept until it may be sent.
 #include "gateway/tls/library.h"
 
 #include "core/base/check.h"
@@ -10,30 +10,9 @@
 
 #include <errno.h>
 
-// Of one call.
-struct kept_step {
-    struct span received;
-    uint32_t consumed;
-    struct span_mut target;
-    uint32_t written;
-};
-
-static int kept_receive(WOLFSSL *session, char *target, int length, void *pointer) {
-    (void)session; // the step says it all
-    struct kept_step *step = (struct kept_step *)pointer;
-    uint32_t left = step->received.length - step->consumed;
-    uint32_t part = left < (uint32_t)length ? left : (uint32_t)length;
-    if (part == 0) {
-        return WOLFSSL_CBIO_ERR_WANT_READ;
-    }
-    memcpy(target, step->received.data + step->consumed, part);
-    step->consumed += part;
-    return (int)part;
-}
-
 static int kept_send(WOLFSSL *session, char *bytes, int length, void *pointer) {
     (void)session; // as above
-    struct kept_step *step = (struct kept_step *)pointer;
+    struct tls_handshake_step *step = (struct tls_handshake_step *)pointer;
     if ((uint32_t)length > step->target.length - step->written) {
         return WOLFSSL_CBIO_ERR_WANT_WRITE;
     }
@@ -45,15 +24,14 @@ static int kept_send(WOLFSSL *session, char *bytes, int length, void *pointer) {
 int tls_kept_begin(struct tls_kept *kept, struct tls_handshake *handshake) {
     check(handshake->is_done);
     WOLFSSL *session = (WOLFSSL *)handshake->session;
-    int text_bytes_max = wolfSSL_GetMaxOutputSize(session);
-    if (wolfSSL_pending(session) != 0 || text_bytes_max < TLS_TEXT_BYTES_MIN ||
-        text_bytes_max > TLS_TEXT_BYTES_MAX) {
+    uint32_t text_bytes_max = tls_handshake_text_bytes(session);
+    if (text_bytes_max == 0) {
         return -EPROTO;
     }
     *kept = (struct tls_kept){
         .session = session, .text_bytes_max = (uint16_t)text_bytes_max, .layer = TLS_LAYER_LIBRARY};
     handshake->session = NULL; // the connection's from now on
-    wolfSSL_SSLSetIORecv(session, kept_receive);
+    wolfSSL_SSLSetIORecv(session, tls_step_receive);
     wolfSSL_SSLSetIOSend(session, kept_send);
     return 0;
 }
@@ -97,9 +75,9 @@ static struct tls_opened kept_fault(struct tls_kept *kept, enum fault_id fault) 
 // What the library made of one whole record, or of a head that it refuses.
 static struct tls_opened record_read(struct tls_kept *kept, struct span_mut record) {
     WOLFSSL *session = (WOLFSSL *)kept->session;
-    struct kept_step step = {.received = span_make(record.data, record.length),
-                             .target = {.data = kept->owed + kept->owed_bytes,
-                                        .length = TLS_KEPT_OWED_BYTES - kept->owed_bytes}};
+    struct tls_handshake_step step = {.received = span_make(record.data, record.length),
+                                      .target = {.data = kept->owed + kept->owed_bytes,
+                                                 .length = TLS_KEPT_OWED_BYTES - kept->owed_bytes}};
     wolfSSL_SetIOReadCtx(session, &step);
     wolfSSL_SetIOWriteCtx(session, &step);
     // It copies what it takes before it gives anything, so both may be the same memory.
@@ -166,7 +144,7 @@ uint64_t tls_kept_sealed_bytes(const struct tls_kept *kept, uint64_t text_bytes)
     return TLS_KEPT_OWED_BYTES + text_bytes + records * beside;
 }
 
-static void owed_move(struct tls_kept *kept, struct kept_step *step) {
+static void owed_move(struct tls_kept *kept, struct tls_handshake_step *step) {
     memcpy(step->target.data, kept->owed, kept->owed_bytes);
     step->written = kept->owed_bytes;
     kept->owed_bytes = 0;
@@ -181,7 +159,7 @@ int64_t tls_kept_seal(struct tls_kept *kept, const struct span *pieces, uint32_t
     struct tls_gather gather = {.pieces = pieces};
     uint64_t left = tls_gather_bytes(pieces, piece_count);
     check(target.length >= tls_kept_sealed_bytes(kept, left));
-    struct kept_step step = {.target = target};
+    struct tls_handshake_step step = {.target = target};
     owed_move(kept, &step);
     wolfSSL_SetIOWriteCtx(session, &step);
     uint8_t text[TLS_TEXT_BYTES_MAX]; // a head and its payload go into one record
@@ -211,7 +189,7 @@ uint32_t tls_kept_alert(struct tls_kept *kept, enum tls_alert alert, struct span
     }
     kept->out_state = TLS_RECORD_CLOSED;
     WOLFSSL *session = (WOLFSSL *)kept->session;
-    struct kept_step step = {.target = target};
+    struct tls_handshake_step step = {.target = target};
     owed_move(kept, &step);
     if (alert == TLS_ALERT_CLOSE_NOTIFY) {
         wolfSSL_SetIOWriteCtx(session, &step);

@@ -93,13 +93,12 @@ int tls_handshake_finish(const struct tls_handshake *handshake, struct tls_recor
         return -ENOTSUP;
     }
     // The library reads a record's head, then its body: what follows is still the caller's.
-    int text_bytes_max = wolfSSL_GetMaxOutputSize(session);
+    uint32_t text_bytes_max = tls_handshake_text_bytes(session);
     const struct tls_capture *capture = &handshake->capture;
     uint32_t secret_bytes =
         suite->version == TLS_VERSION_13 ? hash_bytes((enum hash_kind)suite->hash) : 0;
     struct shown shown = {.in = {.sequence = 0}};
-    if (wolfSSL_pending(session) != 0 || text_bytes_max < TLS_TEXT_BYTES_MIN ||
-        text_bytes_max > TLS_TEXT_BYTES_MAX || capture->client_bytes != secret_bytes ||
+    if (text_bytes_max == 0 || capture->client_bytes != secret_bytes ||
         capture->server_bytes != secret_bytes || handshake->trail.left != 0 ||
         !keys_read(session, suite, &shown)) {
         secret_wipe(&shown, sizeof(shown));
@@ -113,7 +112,7 @@ int tls_handshake_finish(const struct tls_handshake *handshake, struct tls_recor
         .version = (enum tls_version)suite->version,
         .kind = (enum aead_kind)suite->kind,
         .hash = (enum hash_kind)suite->hash,
-        .text_bytes_max = (uint32_t)text_bytes_max,
+        .text_bytes_max = text_bytes_max,
         .explicit_next = explicit_next(&handshake->trail),
     };
     tls_record_init(record, &options);

@@ -1,4 +1,4 @@
-// wolfSSL's headers, in the one order that is right, and what the two files that use them share.
+// wolfSSL's headers, in the one order that is right, and what the files that use them share.
 #pragma once
 #include <wolfssl/options.h>
 
@@ -55,6 +55,11 @@ const struct tls_certificate *tls_certificate_choose(const struct tls_context *c
 // The handshake that runs on this thread, for callbacks that are not told: set while
 // tls_handshake_feed runs.
 struct tls_handshake *tls_handshake_current(void);
+// The library's callback to read, for a struct tls_handshake_step: from its `received`, which ends.
+int tls_step_receive(WOLFSSL *session, char *target, int length, void *step);
+// After the handshake: how much text a record out may carry. 0: more or less than records have, or
+// the library keeps back something that it read.
+uint32_t tls_handshake_text_bytes(WOLFSSL *session);
 // The allocators of memory.c, before anything is allocated. 0, or the library's error.
 int tls_memory_hook(void);
 // Takes from the C library, whatever the thread's arena, until it is called with false.

@@ -182,13 +182,15 @@ def idle_cut(t, talk, pattern):
     said(text, pattern)
 
 
-@row(SOURCE, "2: wrong usage; 1: nobody listens", cases=["usage", "field", "refused"])
+@row(SOURCE, "0: help; 2: wrong usage; 1: nobody listens", cases=["help", "usage", "field", "refused"])
 def usage(t, case):
     url = f"ws://127.0.0.1:{free_port()}/"
     if case == "refused":
         said(probe(url, status=1), "no connection .*refused")
     elif case == "field":
         probe(url, "--header", "A: b\r\nC: d", status=2)
+    elif case == "help":
+        said(probe(url, "--help", status=0), "^usage: holdfast probe")
     else:
         probe("http://127.0.0.1/", status=2)
 
