@@ -140,12 +140,14 @@ const NARROW = `
 listeners: [{address: "127.0.0.1:{port}"}]
 admin: {address: "127.0.0.1:{admin}"}
 workers: 2
-backpressure: {queue: 64KiB, kernel: 64KiB}
+backpressure: {queue: 64KiB, kernel: 64KiB, stall: 10m}
+keepalive: {ping: 10m}
 drain: 1s
 routes: [{path: "/chat/{room}", channels: {subscribe: ["chat.{room}"], publish: "chat.{room}"}}]
 `;
 
-// The stopped reader's kernel takes some megabytes first. It reads again before the gateway's patience ends.
+// The stopped reader's kernel takes some megabytes first, which may take a busy machine longer than a reader that answers
+// no ping has (that would be 1011): pings and the deadline for a stalled send are put off, so that the queue decides.
 async function slowReader({ clients }) {
     const { call } = clients.ws;
     await Gateway.with(NARROW, async (gateway) => {
