@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 
+from harness.wait import eventually
 from harness.wire import BINARY, CLOSE, PING, PONG, TEXT, Frame, Wrong, accept_of, frame, mask
 
 
@@ -108,18 +109,20 @@ class Wire:
 
 
 class Service:
-    """`serve(wire, service)` is called for every connection, in a thread of its own."""
+    """`serve(wire, service)` is called for every connection, in a thread of its own. `address` may be a path: a Unix socket."""
 
     def __init__(self, serve, receive_buffer=None, backlog=128, address="127.0.0.1", port=0):
         self.serve = serve
-        self.listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        is_path = address.startswith("/")
+        family = socket.AF_UNIX if is_path else socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.listener = socket.socket(family)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if receive_buffer:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.listener.bind((address, port))
+        self.listener.bind(address if is_path else (address, port))
         self.listener.listen(backlog)
-        self.port = self.listener.getsockname()[1]
-        self.url = f"http://{address}:{self.port}"
+        self.port = None if is_path else self.listener.getsockname()[1]
+        self.url = f"unix:{address}" if is_path else f"http://{address}:{self.port}"
         self.requests = []  # whatever serve notes
         self.frames = []
         self.connections = 0
@@ -145,11 +148,8 @@ class Service:
         finally:
             wire.sock.close()
 
-    def wait_for(self, count, patience=5.0):
-        end = time.monotonic() + patience
-        while len(self.requests) < count and time.monotonic() < end:
-            time.sleep(0.01)
-        return len(self.requests) >= count
+    def wait_for(self, count):
+        eventually(lambda: len(self.requests) >= count, f"{count} requests at the service")
 
     def close(self):
         self.listener.close()
@@ -179,6 +179,18 @@ def mirror(wire, service, protocol=None):
             wire.send(frame(got.opcode, got.payload, masked=False))
         elif got.opcode == PING:
             wire.send(frame(PONG, got.payload, masked=False))
+
+
+def named(name, pause=0):
+    """A service that answers every request with its name."""
+
+    def serve(wire, service):
+        while True:
+            service.requests.append(wire.request())
+            time.sleep(pause)
+            wire.answer(name)
+
+    return serve
 
 
 def honest(wire, service):

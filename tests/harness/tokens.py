@@ -1,18 +1,17 @@
 """JSON Web Tokens and key sets made by OpenSSL and Python's hmac: by nobody who checks them."""
 
 import base64
-import functools
 import hmac
 import json
 import re
 import subprocess
 import tempfile
-import threading
 import time
+
+from harness.wait import once
 
 SECRET = bytes(range(7, 71))  # 64 bytes: enough for each of HS256, HS384 and HS512
 HASHES = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
-GENERATING = threading.Lock()  # rows run side by side
 
 
 def b64(data):
@@ -27,14 +26,9 @@ def openssl(*arguments, data=None):
     return subprocess.run(["openssl", *arguments], input=data, check=True, capture_output=True).stdout
 
 
+@once
 def private(algorithm):
     """PEM of a key for the algorithm; the same one all through a run."""
-    with GENERATING:
-        return _private(algorithm)
-
-
-@functools.cache
-def _private(algorithm):
     how = {
         "ES256": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
         "ES384": ["ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
@@ -65,9 +59,9 @@ def jwks(*algorithms):
     return json.dumps({"keys": [jwk(algorithm) for algorithm in algorithms]})
 
 
-def signature(algorithm, message):
+def signature(algorithm, message, secret=SECRET):
     if algorithm in HASHES:
-        return hmac.new(SECRET, message, HASHES[algorithm]).digest()
+        return hmac.new(secret, message, HASHES[algorithm]).digest()
     with tempfile.NamedTemporaryFile() as key, tempfile.NamedTemporaryFile() as text:
         key.write(private(algorithm))
         key.flush()
@@ -84,9 +78,9 @@ def signature(algorithm, message):
     return b"".join(bytes.fromhex(n.rjust(2 * size, "0"))[-size:] for n in numbers)
 
 
-def token(claims=None, algorithm="HS256", header=None, lasts=300):
+def token(claims=None, algorithm="HS256", header=None, lasts=300, secret=SECRET):
     """A token for the audience `web` that ends in `lasts` seconds, unless the claims say otherwise; None leaves out."""
     given = {"aud": "web", "exp": int(time.time()) + lasts, "sub": "ada", **(claims or {})}
     given = {name: value for name, value in given.items() if value is not None}
     text = f"{part({'alg': algorithm, 'typ': 'JWT', **(header or {})})}.{part(given)}"
-    return f"{text}.{b64(signature(algorithm, text.encode()))}"
+    return f"{text}.{b64(signature(algorithm, text.encode(), secret))}"

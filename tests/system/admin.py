@@ -1,9 +1,9 @@
 """The admin API: what it tells of channels and connections, what it does to them, and whom it trusts."""
 
 import json
-import time
 
 from harness.rows import row
+from harness.wait import eventually
 from harness.wire import Wrong, close, text
 
 BASE = """\
@@ -35,17 +35,6 @@ def reply(gateway, method, path, body=None, wanted=200, headers=None):
     if answer and "json" in (fields.get("Content-Type") or ""):
         return json.loads(answer)
     return answer
-
-
-def eventually(condition, what, patience=5):
-    until = time.monotonic() + patience
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > until:
-            raise Wrong(f"never: {what}")
-        time.sleep(0.02)
 
 
 def connections(gateway, query=""):

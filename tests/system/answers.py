@@ -274,14 +274,19 @@ def fine(t, how):
             raise Wrong(f"{service.connections} connections: one of them was not kept")
 
 
-@row("RFC 9112 11.1", "what comes on a connection that nobody waits at is nobody's answer", cases=["at-once", "later"])
+@row("RFC 9112 11.1", "what comes on a connection that nobody waits at is nobody's answer", cases=["together", "at-once", "later"])
 def unasked(t, when):
     def serve(wire, service):
         while True:
-            asked = wire.request()
-            wire.answer(f"honest {asked.target}")
-            time.sleep(0.05 if when == "later" else 0)
-            wire.send(head(b"Content-Length: 5"))
+            body = f"honest {wire.request().target}".encode()
+            answer = head(b"Content-Length: %d" % len(body), body=body)
+            evil = head(b"Content-Length: 5")
+            if when == "together":  # in one segment
+                wire.send(answer + evil)
+            else:
+                wire.send(answer)
+                time.sleep(0.05 if when == "later" else 0)
+                wire.send(evil)
             time.sleep(0.2)
 
     with Recorder(serve) as service:

@@ -6,8 +6,8 @@ import signal
 import time
 
 from harness.rows import row
+from harness.wait import eventually
 from harness.wire import Wrong, frame, request
-from system.admin import eventually
 
 BASE = """\
 listeners:

@@ -5,8 +5,9 @@ import shutil
 import subprocess
 
 from harness.rows import row
+from harness.wait import eventually
 from harness.wire import Wrong, binary, close, frame, request, text
-from system.admin import eventually, start
+from system.admin import start
 
 SAMPLE = re.compile(
     r'(holdfast_[a-z0-9_]+)(\{([a-z_][a-z0-9_]*="(?:[^"\\\n]|\\["\\n])*",?)*\})? (\S+)'

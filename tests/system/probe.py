@@ -5,11 +5,11 @@ import hashlib
 import re
 import socket
 import subprocess
-import threading
 import time
 
 from harness.gateway import binary_path, free_port
 from harness.rows import row
+from harness.service import Service
 from harness.wire import Wrong
 from system import tls
 
@@ -40,23 +40,9 @@ def said(text, *patterns):
             raise Wrong(f"no {pattern!r} in:\n{text}")
 
 
-class Server:
-    """One connection: `talk(connection, head)` behind the request head. It ends with the row."""
-
-    def __init__(self, talk):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"ws://127.0.0.1:{self.listener.getsockname()[1]}/x"
-        self.thread = threading.Thread(target=self.serve, args=(talk,), daemon=True)
-        self.thread.start()
-
-    def serve(self, talk):
-        connection, _ = self.listener.accept()
-        with connection, self.listener:
-            connection.settimeout(20)
-            head = b""
-            while b"\r\n\r\n" not in head:
-                head += connection.recv(4096)
-            talk(connection, head)
+def standing(talk):
+    """What may stand there instead: `talk(connection, head)` behind the head of a request."""
+    return Service(lambda wire, service: talk(wire.sock, wire.head()))
 
 
 def accept(connection, head, key=None):
@@ -145,7 +131,8 @@ def masked(connection, head):
     },
 )
 def instead(t, talk, pattern):
-    said(probe(Server(talk).url, "--timeout", "1s", status=1), pattern)
+    with standing(talk) as service:
+        said(probe(f"ws://127.0.0.1:{service.port}/x", "--timeout", "1s", status=1), pattern)
 
 
 def cut(connection, head):
@@ -178,8 +165,9 @@ def forgets(connection, head):
     },
 )
 def idle_cut(t, talk, pattern):
-    text = probe(Server(talk).url, "--idle", "--max", "2s", "--timeout", "1s", status=1)
-    said(text, pattern)
+    with standing(talk) as service:
+        text = probe(f"ws://127.0.0.1:{service.port}/x", "--idle", "--max", "2s", "--timeout", "1s", status=1)
+        said(text, pattern)
 
 
 @row(SOURCE, "0: help; 2: wrong usage; 1: nobody listens", cases=["help", "usage", "field", "refused"])

@@ -5,9 +5,10 @@ import struct
 import time
 
 from harness.rows import row
+from harness.wait import eventually
 from harness.wire import Wrong, request, text, upgrade
 from system import tls
-from system.admin import connections, eventually
+from system.admin import connections
 
 CONFIGURATION = """\
 listeners:

@@ -7,8 +7,8 @@ import time
 
 from harness.gateway import binary_path
 from harness.rows import row
+from harness.wait import eventually
 from harness.wire import Wrong, request, text
-from system.admin import eventually
 
 BASE = """\
 listeners:

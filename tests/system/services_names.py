@@ -10,8 +10,8 @@ import time
 
 from harness.rows import row
 from harness.service import Service, honest, mirror
+from harness.wait import eventually
 from harness.wire import Wrong, request, text
-from system.admin import eventually
 from system.services import ask, expect
 
 BASE = """\

@@ -70,6 +70,17 @@ LENGTHS = {
     "vertical-tab": (post(b"Content-Length:\x0b5", body=b"hello"), 400),
     "cut-by-nul": (post(b"Content-Length: 5\x00", body=b"hello"), 400),
     "name-cut-by-nul": (post(b"Content-Length\x00: 5", body=b"hello"), 400),
+    "upgrade-with-body": (
+        get(
+            b"Connection: Upgrade",
+            b"Upgrade: websocket",
+            b"Sec-WebSocket-Version: 13",
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+            b"Content-Length: 5",
+        )
+        + b"hello",
+        400,
+    ),
     "long-name": (post(b"Content-Length" + b"0" * 256 + b":", b"Content-Length: +5", body=b"hello"), 400),
 }
 CODINGS = {

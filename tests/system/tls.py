@@ -1,18 +1,16 @@
 """TLS by clients that we did not write: OpenSSL's, Python's over it, and curl."""
 
-import functools
 import os
 import re
 import signal
 import ssl
 import subprocess
 import tempfile
-import threading
 import time
 
 from harness.rows import row
+from harness.wait import eventually, once
 from harness.wire import Wrong, binary, close, request, text, upgrade
-from system.admin import eventually
 
 CONFIGURATION = """\
 listeners:
@@ -30,16 +28,8 @@ SUITES_12 = ["AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305"]
 SIZES = [0, 1, 125, 126, 2048, 16384, 16385, 65536, 300_000, 1_000_000]
 
 
-GENERATING = threading.Lock()  # rows run side by side
-
-
+@once
 def certificate(kind="ec", name="gateway.test"):
-    with GENERATING:
-        return generated(kind, name)
-
-
-@functools.cache
-def generated(kind, name):
     """(chain, key) as PEM; the same ones all through a run."""
     how = {"ec": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["rsa:2048"]}[kind]
     with tempfile.TemporaryDirectory() as folder:
@@ -138,9 +128,8 @@ class SClient:
 ASK = "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-@row(TLS, "the three suites of TLS 1.3, new keys from the client, and asked of us", cases=SUITES_13)
-def newest(t, suite):
-    start(t)
+def takes_new_keys(t, suite):
+    """From the client, and asked of us, twice."""
     with SClient(t.gateway, "-tls1_3", "-ciphersuites", suite) as client:
         client.sees(f"Cipher is {suite}")
         for number, letter in enumerate(["k\n", "K\n", "K\n", None]):
@@ -149,6 +138,12 @@ def newest(t, suite):
             if letter:
                 client.types(letter)
                 client.sees("KEYUPDATE", number + 1)
+
+
+@row(TLS, "the three suites of TLS 1.3, new keys from the client, and asked of us", cases=SUITES_13)
+def newest(t, suite):
+    start(t)
+    takes_new_keys(t, suite)
 
 
 @row(
@@ -165,14 +160,18 @@ def older(t, suite):
     echoes(peer)
 
 
+def ends_well(peer):
+    peer.send(close(1000))
+    peer.expect_close(1000)
+    peer.expect_end()  # a missing close_notify would be an error of Python's ssl
+
+
 @row(TLS, "messages of every size, then both Closes, close_notify and the end of TCP")
 def messages(t):
     start(t)
     peer = opened(t)
     echoes(peer)
-    peer.send(close(1000))
-    peer.expect_close(1000)
-    peer.expect_end()  # a missing close_notify would be an error of Python's ssl
+    ends_well(peer)
 
 
 @row(TLS, "what is older than TLS 1.2 is refused", cases=["-tls1", "-tls1_1"])
@@ -193,19 +192,23 @@ def old_suites(t, suite):
         client.sees("Cipher is (NONE)")
 
 
-@row(TLS, "there is no second handshake: renegotiation is refused and the connection ends")
-def renegotiation(t):
-    start(t)
+def refuses_a_second_handshake(t, words):
     with SClient(t.gateway, "-tls1_2") as client:
         client.sees("Cipher is")
         client.types(ASK)
         client.sees("HTTP/1.1 404")
         client.types("R\n")
-        client.sees("no renegotiation")
+        client.sees(words)
     eventually(
         lambda: t.gateway.metric("holdfast_faults_total", fault="tls_record_unexpected") == 1,
         "counted",
     )
+
+
+@row(TLS, "there is no second handshake: renegotiation is refused and the connection ends")
+def renegotiation(t):
+    start(t)
+    refuses_a_second_handshake(t, "no renegotiation")
 
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -324,21 +327,28 @@ def crowd(t):
         raise Wrong("nobody gave way")
 
 
+def all_hear_in_order(t):
+    peers = [opened(t, "/c/x") for _ in range(20)]
+    for i in range(50):
+        peers[0].send(text(f"{i} " + "x" * (i * 97)))
+    for peer in peers:
+        for i in range(50):
+            peer.expect_text(f"{i} " + "x" * (i * 97))
+        peer.close()
+
+
 @row(TLS, "a published message reaches every subscriber, in order")
 def fan_out(t):
     start(t)
-    readers = [opened(t, "/c/x") for _ in range(20)]
-    writer = opened(t, "/c/x")
-    for i in range(50):
-        writer.send(text(f"{i} " + "x" * (i * 97)))
-    for reader in readers + [writer]:
-        for i in range(50):
-            reader.expect_text(f"{i} " + "x" * (i * 97))
+    all_hear_in_order(t)
 
 
-@row(TLS, "a reader that stops meets its policy, and what was sealed for it is given back")
-def slow_reader(t):
-    gateway = start(t, CONFIGURATION + "backpressure: {queue: 64KiB, kernel: 32KiB}\n")
+NARROW = "backpressure: {queue: 64KiB, kernel: 32KiB}\n"
+
+
+def closes_who_stops_reading(t):
+    """With NARROW."""
+    gateway = t.gateway
     slow = opened(t, "/c/y")
     writer = opened(t, "/c/y")
     for _ in range(200):
@@ -348,6 +358,12 @@ def slow_reader(t):
     slow.close()
     writer.leave()
     eventually(lambda: gateway.metric("holdfast_connections") == 0, "gone")
+
+
+@row(TLS, "a reader that stops meets its policy, and what was sealed for it is given back")
+def slow_reader(t):
+    start(t, CONFIGURATION + NARROW)
+    closes_who_stops_reading(t)
 
 
 @row(TLS, "a reload takes a new certificate for new connections; who is in stays in")

@@ -3,10 +3,25 @@
 import signal
 
 from harness.rows import row
-from harness.wire import Wrong, binary, close, text
-from system.admin import eventually
-from system.tls import ASK, CONFIGURATION, SClient, TLS, VERSIONS, context, echoes, files, opened
-from system.tls_records import BAD_RECORDS, Wire
+from harness.wait import eventually
+from harness.wire import Wrong
+from system.tls import (
+    CONFIGURATION,
+    NARROW,
+    SUITES_13,
+    TLS,
+    VERSIONS,
+    all_hear_in_order,
+    closes_who_stops_reading,
+    context,
+    echoes,
+    ends_well,
+    files,
+    opened,
+    refuses_a_second_handshake,
+    takes_new_keys,
+)
+from system.tls_records import CASES, refuses_record
 
 LIBRARY = CONFIGURATION.replace("key: key.pem}", "key: key.pem, record_layer: library}")
 
@@ -24,75 +39,33 @@ def messages(t, version):
     held = gateway.metric("holdfast_memory_bytes", owner="tls_library")
     if held < 50_000:
         raise Wrong(f"the library holds {held}")
-    peer.send(close(1000))
-    peer.expect_close(1000)
-    peer.expect_end()
+    ends_well(peer)
     eventually(lambda: gateway.metric("holdfast_connections") == 0, "gone")
 
 
 @row(TLS, "library: new keys from the client, and asked of us")
 def new_keys(t):
     start(t)
-    with SClient(t.gateway, "-tls1_3") as client:
-        client.sees("Cipher is")
-        for number, letter in enumerate(["k\n", "K\n", None]):
-            client.types(ASK)
-            client.sees("HTTP/1.1 404", number + 1)
-            if letter:
-                client.types(letter)
-                client.sees("KEYUPDATE", number + 1)
+    takes_new_keys(t, SUITES_13[0])
 
 
 @row(TLS, "library: a second handshake is refused")
 def renegotiation(t):
     start(t)
-    with SClient(t.gateway, "-tls1_2") as client:
-        client.sees("Cipher is")
-        client.types(ASK)
-        client.sees("HTTP/1.1 404")
-        client.types("R\n")
-        client.sees("alert unexpected message")
-    eventually(
-        lambda: t.gateway.metric("holdfast_faults_total", fault="tls_record_unexpected") == 1,
-        "counted",
-    )
+    refuses_a_second_handshake(t, "alert unexpected message")
 
 
-@row(TLS, "library: a record that is not the next one of this client ends the connection",
-     cases=BAD_RECORDS)
-def bad_records(t, how):
+@row(TLS, "library: a record that is not the next one of this client ends the connection with an alert", cases=CASES)
+def bad_records(t, name, version):
     start(t)
-    wire = Wire(t)
-    one, two = wire.sealed(ASK.encode()), wire.sealed(ASK.encode())
-    wire.peer.sock.sendall(how(one, two))
-    faults = ("tls_record_forged", "tls_record_length", "tls_record_unexpected")
-
-    def total():
-        return sum(t.gateway.metric("holdfast_faults_total", fault=fault) for fault in faults)
-
-    eventually(lambda: total() == 1, "the fault is counted")
-    eventually(lambda: t.gateway.metric("holdfast_connections") == 0, "gone")
+    refuses_record(t, name, version)
 
 
 @row(TLS, "library: every subscriber in order; a reader that stops is closed, and all is given back")
 def fan_out(t):
-    gateway = start(t, LIBRARY + "backpressure: {queue: 64KiB, kernel: 32KiB}\n")
-    readers = [opened(t, "/c/x") for _ in range(10)]
-    writer = opened(t, "/c/x")
-    for i in range(50):
-        writer.send(text(f"{i} " + "x" * (i * 97)))
-    for reader in readers + [writer]:
-        for i in range(50):
-            reader.expect_text(f"{i} " + "x" * (i * 97))
-    slow = opened(t, "/c/y")
-    other = opened(t, "/c/y")
-    for _ in range(200):
-        other.send(binary(b"x" * 16000))
-        other.expect(2, b"x" * 16000)
-    eventually(lambda: gateway.metric("holdfast_faults_total", fault="slow_reader") == 1, "closed")
-    for peer in readers + [writer, slow, other]:
-        peer.close()
-    eventually(lambda: gateway.metric("holdfast_connections") == 0, "gone")
+    start(t, LIBRARY + NARROW)
+    all_hear_in_order(t)
+    closes_who_stops_reading(t)
 
 
 @row(TLS, "a reload does not change the record layer, and says that it needs a restart")

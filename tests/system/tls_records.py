@@ -3,8 +3,8 @@
 import ssl
 
 from harness.rows import row
+from harness.wait import eventually
 from harness.wire import Wrong, text, upgrade
-from system.admin import eventually
 from system.tls import ASK, TLS, VERSIONS, context, start
 
 
@@ -53,10 +53,8 @@ BAD_RECORDS = {
 }
 
 
-@row(TLS, "a record that is not the next one of this client ends the connection with an alert",
-     cases={f"{name} {version}": (name, version) for name in BAD_RECORDS for version in VERSIONS})
-def bad_records(t, name, version):
-    start(t)
+def refuses_record(t, name, version):
+    """With an alert, counted once."""
     wire = Wire(t, VERSIONS[version])
     one, two = wire.sealed(ASK.encode()), wire.sealed(ASK.encode())
     wire.peer.sock.sendall(BAD_RECORDS[name](one, two))
@@ -73,6 +71,17 @@ def bad_records(t, name, version):
         return sum(t.gateway.metric("holdfast_faults_total", fault=fault) for fault in faults)
 
     eventually(lambda: total() == 1, "the fault is counted")
+    wire.peer.close()
+    eventually(lambda: t.gateway.metric("holdfast_connections") == 0, "gone")
+
+
+CASES = {f"{name} {version}": (name, version) for name in BAD_RECORDS for version in VERSIONS}
+
+
+@row(TLS, "a record that is not the next one of this client ends the connection with an alert", cases=CASES)
+def bad_records(t, name, version):
+    start(t)
+    refuses_record(t, name, version)
 
 
 @row(TLS, "records in pieces of one byte, and many in one segment", cases=VERSIONS)

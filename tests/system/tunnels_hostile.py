@@ -5,8 +5,9 @@ import time
 
 from harness.rows import row
 from harness.service import Service, honest
+from harness.wait import eventually
 from harness.wire import BINARY, CLOSE, CONT, PING, TEXT, Wrong, accept_of, close, frame, request, text, upgrade
-from system.tunnels import code, server, settle, start
+from system.tunnels import code, server, start
 
 def accept(wire, request, value=None):
     return value or accept_of(request.get("sec-websocket-key")).decode()
@@ -59,7 +60,7 @@ def answers(t, name):
             raise Wrong(f"{answer} {answer.body}")
         if status == 401 and (answer.get("www-authenticate") != "Basic" or answer.body != b"no"):
             raise Wrong(f"{answer} {answer.body}")
-        settle(lambda: name in ("nothing", "half") or service.frames, "the service waits")
+        eventually(lambda: name in ("nothing", "half") or service.frames, "the service hears")
         if any(service.frames):
             raise Wrong(f"the service got {service.frames}")
         good = t.peer()
@@ -94,7 +95,7 @@ def violations(t, name):
         peer = t.open("/ws")
         peer.expect_text("fine")
         peer.expect_close(1011)
-        settle(lambda: service.frames, "the service was not told")
+        eventually(lambda: service.frames, "a word to the service")
         if service.frames[0].code != told:
             raise Wrong(f"{service.frames[0]}")
 
