@@ -94,6 +94,7 @@ enum {
     HEADER_BYTES_MAX = 65536, // limits.header may not be set higher
     HEADER_BYTES_MIN = 1024,
     HEADER_FIELDS_MAX = 100,
+    CONNECTION_OPTIONS_MAX = 32, // of one head: each is compared with the name of every field
     TARGET_BYTES_MAX = 8192,
     METHOD_BYTES_MAX = 32,      // the longest registered method has 17 (IANA); beyond: 501
     CHUNK_LINE_BYTES_MAX = 256, // chunk size and its extensions

@@ -5,6 +5,8 @@
 #include "core/http/chars.h"
 #include "core/http/host.h"
 
+#include "core/base/limits.h"
+
 #include "core/base/pure.h"
 
 // 19 digits always fit into 64 bits.
@@ -45,6 +47,10 @@ static const struct fault *framing_note_connection(struct http_framing *framing,
     while (http_list_next(&value, &option)) {
         if (!http_is_token(option)) {
             return fault_get(FAULT_field_malformed);
+        }
+        framing->option_count++;
+        if (framing->option_count > CONNECTION_OPTIONS_MAX) {
+            return fault_get(FAULT_header_too_many);
         }
         framing->lists_close |= span_is_nocase(option, "close");
         framing->lists_keep_alive |= span_is_nocase(option, "keep-alive");

@@ -10,7 +10,8 @@ struct http_framing {
     struct span content_length;
     uint32_t host_count;
     uint32_t content_length_count;
-    uint8_t coding_state; // enum in framing.c: what the transfer codings so far amount to
+    uint32_t option_count; // of Connection
+    uint8_t coding_state;  // enum in framing.c: what the transfer codings so far amount to
     bool has_chunked;
     bool has_other_expectation;
     bool has_expectation;

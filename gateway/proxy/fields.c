@@ -54,24 +54,22 @@ static bool is_listed(struct span name, const char *const *names) {
     return false;
 }
 
-static bool is_named_by_connection(const struct http_field *fields, uint32_t field_count,
-                                   struct span name) {
-    const struct http_field *connection = http_fields_find(fields, field_count, "connection", NULL);
-    while (connection != NULL) {
-        struct span list = connection->value;
+void hop_options_read(struct hop_options *options, const struct http_field *fields,
+                      uint32_t field_count) {
+    options->count = 0;
+    const struct http_field *field = http_fields_find(fields, field_count, "connection", NULL);
+    while (field != NULL) {
+        struct span list = field->value;
         struct span option;
         while (http_list_next(&list, &option)) {
-            if (span_equal_nocase(option, name)) {
-                return true;
-            }
+            check(options->count < CONNECTION_OPTIONS_MAX); // of a head that was parsed
+            options->items[options->count++] = option;
         }
-        connection = http_fields_find(fields, field_count, "connection", connection);
+        field = http_fields_find(fields, field_count, "connection", field);
     }
-    return false;
 }
 
-bool fields_is_hop(const struct http_field *fields, uint32_t field_count,
-                   const struct http_field *field) {
+bool hop_has(const struct hop_options *options, struct span name) {
     static const char *const names[] = {"connection",
                                         "keep-alive",
                                         "proxy-connection",
@@ -84,8 +82,11 @@ bool fields_is_hop(const struct http_field *fields, uint32_t field_count,
                                         "proxy-authenticate",
                                         "proxy-authorization",
                                         NULL};
-    return is_listed(field->name, names) ||
-           is_named_by_connection(fields, field_count, field->name);
+    bool is_named = is_listed(name, names);
+    for (uint32_t i = 0; !is_named && i < options->count; i++) {
+        is_named = span_equal_nocase(options->items[i], name);
+    }
+    return is_named;
 }
 
 // `_` counts as `-`: many services cannot tell them apart, since CGI names have only the one.
@@ -302,11 +303,12 @@ static void put_request(struct proxy_text *text, const struct forward *forward) 
     text_put_string(text, " HTTP/1.1\r\n");
     text_put_field(text, span_text("Host"),
                    request->host.length > 0 ? request->host : forward->authority);
+    struct hop_options hop;
+    hop_options_read(&hop, request->fields, request->field_count);
     for (uint32_t i = 0; i < request->field_count; i++) {
         const struct http_field *field = &request->fields[i];
-        bool passes = !fields_is_hop(request->fields, request->field_count, field) &&
-                      !is_rebuilt(field->name) && !is_of_handshake(forward, field->name) &&
-                      !is_certificate(field->name) &&
+        bool passes = !hop_has(&hop, field->name) && !is_rebuilt(field->name) &&
+                      !is_of_handshake(forward, field->name) && !is_certificate(field->name) &&
                       (forward->is_trusted || !is_of_trust(field->name));
         if (passes) {
             text_put_field(text, field->name, field->value);
@@ -379,9 +381,11 @@ uint32_t backward_head(struct arena *arena, const struct backward *backward) {
     text_put_string(&text, " ");
     text_put(&text, response->reason);
     text_put_string(&text, "\r\n");
+    struct hop_options hop;
+    hop_options_read(&hop, response->fields, response->field_count);
     for (uint32_t i = 0; i < response->field_count; i++) {
         const struct http_field *field = &response->fields[i];
-        if (!fields_is_hop(response->fields, response->field_count, field)) {
+        if (!hop_has(&hop, field->name)) {
             text_put_field(&text, field->name, field->value);
         }
     }

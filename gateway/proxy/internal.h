@@ -52,10 +52,16 @@ void text_put_number(struct proxy_text *text, uint64_t number);
 // name ": " value CR LF
 void text_put_field(struct proxy_text *text, struct span name, struct span value);
 
-// Fields that belong to one hop (RFC 9110 7.6.1), those that a Connection field of the same list
+// What the Connection fields of a head name; lent from it.
+struct hop_options {
+    struct span items[CONNECTION_OPTIONS_MAX];
+    uint32_t count;
+};
+void hop_options_read(struct hop_options *options, const struct http_field *fields,
+                      uint32_t field_count);
+// Fields that belong to one hop (RFC 9110 7.6.1), those that a Connection field of the same head
 // names, and those that we write anew.
-bool fields_is_hop(const struct http_field *fields, uint32_t field_count,
-                   const struct http_field *field);
+bool hop_has(const struct hop_options *options, struct span name);
 
 struct handshake;
 struct forward {

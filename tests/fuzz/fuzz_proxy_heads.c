@@ -32,9 +32,11 @@ static void open_once(void) {
 // Fields that end at each hop; those that we write ourselves for this one are counted by the
 // caller.
 static uint32_t hops(const struct http_field *fields, uint32_t count) {
+    struct hop_options options;
+    hop_options_read(&options, fields, count);
     uint32_t found = 0;
     for (uint32_t i = 0; i < count; i++) {
-        found += fields_is_hop(fields, count, &fields[i]);
+        found += hop_has(&options, fields[i].name);
     }
     return found;
 }

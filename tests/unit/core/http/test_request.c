@@ -293,6 +293,28 @@ Test(request, field_count_limit_at_its_edges) {
     cr_assert_str_eq(verdict_with_fields(HEADER_FIELDS_MAX), "header_too_many");
 }
 
+// In one field, or in two.
+static const char *verdict_with_options(uint32_t count, uint32_t second) {
+    static char head[8192];
+    static struct http_request request;
+    int length = snprintf(head, sizeof head, "GET / HTTP/1.1\r\nHost: a\r\nConnection: x");
+    for (uint32_t i = 1; i < count; i++) {
+        length += snprintf(head + length, sizeof head - (size_t)length,
+                           i == second ? "\r\nConnection: x" : ", x");
+    }
+    length += snprintf(head + length, sizeof head - (size_t)length, "\r\n\r\n");
+    return http_test_verdict(span_make(head, (uint32_t)length), &request);
+}
+
+Test(request, connection_options_limit_at_its_edges) {
+    for (uint32_t second = 0; second < 20; second += 10) {
+        cr_assert_str_eq(verdict_with_options(CONNECTION_OPTIONS_MAX - 1, second), "fine");
+        cr_assert_str_eq(verdict_with_options(CONNECTION_OPTIONS_MAX, second), "fine");
+        cr_assert_str_eq(verdict_with_options(CONNECTION_OPTIONS_MAX + 1, second),
+                         "header_too_many");
+    }
+}
+
 static const char *verdict_with_line(uint32_t method_bytes, uint32_t target_bytes) {
     static char head[TARGET_BYTES_MAX + 256];
     static struct http_request request;

@@ -124,6 +124,19 @@ Test(fields, what_belongs_to_one_hop_stays_there) {
     has(text, "\r\nX-Three: 3\r\n");
 }
 
+Test(fields, as_many_connection_options_as_the_limit_are_all_heeded) {
+    char head[4096];
+    int length = snprintf(head, sizeof head, "GET / HTTP/1.1\r\nHost: a\r\n");
+    for (uint32_t i = 0; i < CONNECTION_OPTIONS_MAX; i++) {
+        length += snprintf(head + length, sizeof head - (size_t)length,
+                           "Connection: ,, X-%u,\r\nX-%u: gone\r\n", i, i);
+    }
+    (void)snprintf(head + length, sizeof head - (size_t)length, "X-99: y\r\n\r\n"); // it fits
+    const char *text = forwarded(head, &v4, false);
+    has_not(text, "gone");
+    has(text, "\r\nX-99: y\r\n");
+}
+
 // CVE-2024-45410: a Connection field must not take away what the gateway says.
 Test(fields, a_client_cannot_have_our_fields_left_out) {
     const char *text = forwarded("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: "
