@@ -261,3 +261,13 @@ bool address_in_range(const struct address *address, const struct address_range 
     uint8_t mask = (uint8_t)(0xff00 >> bits);
     return bits == 0 || ((address->ip[bytes] ^ range->ip[bytes]) & mask) == 0;
 }
+
+bool address_in_ranges(const struct address *address, const struct address_range *ranges,
+                       uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (address_in_range(address, &ranges[i])) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -34,3 +34,5 @@ struct address_range { // CIDR
 // "10.0.0.0/8", "2001:db8::/32" or a bare address. False: malformed, or bits set behind the prefix.
 bool address_range_parse(struct span text, struct address_range *range);
 bool address_in_range(const struct address *address, const struct address_range *range);
+bool address_in_ranges(const struct address *address, const struct address_range *ranges,
+                       uint32_t count);

@@ -53,16 +53,6 @@ static bool node_parse(struct span node, struct address *address) {
     return address_parse_ip(has_port ? span_first(node, (uint32_t)colon) : node, address);
 }
 
-static bool is_trusted(const struct address *address, const struct address_range *trusted,
-                       uint32_t trusted_count) {
-    for (uint32_t i = 0; i < trusted_count; i++) {
-        if (address_in_range(address, &trusted[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool http_forwarded_find(const struct http_request *request, const struct address_range *trusted,
                          uint32_t trusted_count, struct address *client) {
     struct hops hops;
@@ -81,7 +71,7 @@ bool http_forwarded_find(const struct http_request *request, const struct addres
         }
         *client = address;
         is_found = true;
-        if (!is_trusted(&address, trusted, trusted_count)) {
+        if (!address_in_ranges(&address, trusted, trusted_count)) {
             break;
         }
     }

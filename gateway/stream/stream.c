@@ -255,12 +255,7 @@ void stream_leave_all(struct stream *stream, uint32_t index) {
 
 bool stream_is_trusted(const struct stream *stream, const struct address *address) {
     const struct config *config = stream->site->config;
-    for (uint32_t i = 0; i < config->trusted_count; i++) {
-        if (address_in_range(address, &config->trusted[i])) {
-            return true;
-        }
-    }
-    return false;
+    return address_in_ranges(address, config->trusted, config->trusted_count);
 }
 
 bool stream_is_doomed(const struct stream *stream, uint32_t index) {

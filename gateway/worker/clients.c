@@ -179,7 +179,7 @@ static void on_accepted(struct clients *clients, const struct link_event *event)
     clients->index_peak = index > clients->index_peak ? index : clients->index_peak;
     clients->links[index] = event->id;
     clients->addresses[index] = event->address;
-    clients->bits[index] = (uint8_t)(event->listener << CLIENTS_LISTENER);
+    clients->bits[index] = 0;
     link_own(&clients->link, event->id, index);
     if (clients_proxy_wants(clients, index, event->listener) ||
         let_in(clients, index, event->listener)) {
@@ -242,7 +242,7 @@ static void take_bytes(struct clients *clients, uint32_t index, struct span_mut 
     if (!clients_proxy_take(clients, index, received, &proxied)) {
         return;
     }
-    uint32_t listener = clients->bits[index] >> CLIENTS_LISTENER;
+    uint32_t listener = link_slot_at(&clients->link, clients->links[index])->listener;
     if (let_in(clients, index, listener) && proxied.rest.length > 0) {
         pass_bytes(clients, index, proxied.rest);
     }

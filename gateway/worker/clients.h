@@ -35,11 +35,9 @@ enum clients_bit {
     CLIENTS_BURSTS = 1 << 0, // its last receive filled a buffer
     CLIENTS_WAITS = 1 << 1,  // it is among those that wait for lent memory
     CLIENTS_TLS = 1 << 2,    // secure.h stands between its socket and its connection
-    CLIENTS_PROXY =
-        1 << 3,           // its PROXY header is awaited: nothing of it was fed, on_open not called
-    CLIENTS_LISTENER = 4, // from this bit on: which listener it came by
+    CLIENTS_PROXY = 1 << 3,  // its PROXY header is awaited: nothing of it was fed, on_open not
+                             // called
 };
-static_assert(LISTENERS_MAX <= 1 << (8 - CLIENTS_LISTENER), "its number fits");
 
 struct clients {
     struct link link;

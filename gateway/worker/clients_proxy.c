@@ -11,14 +11,14 @@ static const struct config_proxy *proxy_of(const struct clients *clients, uint32
 
 // A Unix socket has permissions of its own.
 static bool is_trusted(const struct config_proxy *proxy, const struct address *peer) {
-    bool is_in = peer->kind == ADDRESS_UNIX;
-    for (uint32_t i = 0; !is_in && i < proxy->trusted_count; i++) {
-        is_in = address_in_range(peer, &proxy->trusted[i]);
-    }
-    return is_in;
+    return peer->kind == ADDRESS_UNIX ||
+           address_in_ranges(peer, proxy->trusted, proxy->trusted_count);
 }
 
 static void complain(struct clients *clients, uint32_t index, const char *name, const char *text) {
+    if (!clients_may_complain(clients)) {
+        return; // counted all the same, by its fault
+    }
     char address[ADDRESS_TEXT_BYTES];
     address_format(&clients->addresses[index], true, address);
     log_event(clients->log, LOG_LEVEL_WARN, name, log_text("address", address),

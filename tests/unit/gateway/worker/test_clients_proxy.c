@@ -87,6 +87,32 @@ Test(clients_proxy, others_are_not_read) {
     expect_cut(rig, id, FAULT_proxy_untrusted);
 }
 
+// Else whoever may connect fills the disk.
+Test(clients_proxy, a_crowd_of_others_is_a_line_a_second) {
+    static const struct log_options loud = {
+        .name = "test", .ring_bytes = 1 << 16, .level = LOG_LEVEL_WARN};
+    struct rig *rig = proxied_open("192.0.2.8/29");
+    log_close(&rig->clients.log);
+    rig->clients.log = log_open(&loud);
+    for (uint32_t second = 0; second < 3; second++) {
+        for (uint32_t i = 0; i < 5; i++) {
+            finish(rig, accept(rig));
+        }
+        wait(rig, 1000);
+    }
+    uint32_t lines = 0;
+    for (struct span taken = log_take(rig->clients.log); taken.length > 0;
+         taken = log_take(rig->clients.log)) {
+        for (uint32_t i = 0; i < taken.length; i++) {
+            lines += taken.data[i] == '\n';
+        }
+        log_consume(rig->clients.log, taken.length);
+    }
+    cr_assert_eq(lines, 3);
+    cr_assert_eq(rig->counters.faults[FAULT_proxy_untrusted], 15);
+    rig_close(rig);
+}
+
 Test(clients_proxy, without_a_header_or_with_a_wrong_one) {
     static const char *const wrong[] = {GET, UPGRADE, "PROXY TCP5 a\r\n", "\x16\x03\x01",
                                         "PROXY TCP4 1.2.3.4 5.6.7.8 1 99999\r\n"};
