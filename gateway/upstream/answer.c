@@ -67,6 +67,7 @@ static bool is_still(const struct upstream_line *line, uint32_t exchange) {
 static void on_interim(struct upstreams *upstreams, uint32_t number) {
     struct upstream_line *line = line_at(upstreams, number);
     line->interims++;
+    line->progress_ms = (uint32_t)upstreams->now_ms;
     if (line->interims > INTERIM_MAX) {
         line_fail(upstreams, number, FAULT_answer_malformed, NULL);
         return;

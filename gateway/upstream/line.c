@@ -323,7 +323,9 @@ static void on_bytes(struct upstreams *upstreams, uint32_t number, const struct 
     } else {
         line_clear(line, LINE_BURSTS);
     }
-    line->progress_ms = (uint32_t)upstreams->now_ms;
+    if (line->state != LINE_ANSWER) { // there only a whole head counts: one that trickles does not
+        line->progress_ms = (uint32_t)upstreams->now_ms;
+    }
     answer_feed(upstreams, number, bytes);
 }
 
@@ -435,7 +437,7 @@ static void pump_one(struct upstreams *upstreams, uint32_t number) {
         uint32_t count = outbox_gather(upstreams->outboxes, &line->outbox, pieces, SEND_PIECES_MAX,
                                        GATHER_BYTES_MAX);
         line_set(line, LINE_SENDING);
-        line->progress_ms = (uint32_t)upstreams->now_ms;
+        line->sent_ms = (uint32_t)upstreams->now_ms;
         link_send(upstreams->link, line->link, pieces, count);
         line_arm(upstreams, number);
     }

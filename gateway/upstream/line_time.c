@@ -7,26 +7,41 @@ static void earliest(const struct upstreams *upstreams, int32_t *best, uint32_t 
     *best = left < *best ? left : *best;
 }
 
+// While an exchange has the line.
+static bool is_being_sent(const struct upstream_line *line) {
+    return line_has(line, LINE_SENDING) && line->state >= LINE_ANSWER && line->state <= LINE_RAW;
+}
+
+// A service that takes nothing holds up its client, whatever it sends meanwhile. A large message is
+// one send, whose progress nobody sees: it may take as long for every GATHER_BYTES_MAX.
+static uint32_t send_due(const struct upstreams *upstreams, const struct upstream_line *line) {
+    uint64_t pieces =
+        1 + outbox_flight_bytes(upstreams->outboxes, &line->outbox) / GATHER_BYTES_MAX;
+    uint64_t wait_ms = pieces * upstream_of(upstreams, line)->response_ms;
+    return line->sent_ms + (uint32_t)(wait_ms < TIME_MS_MAX ? wait_ms : TIME_MS_MAX);
+}
+
 // Milliseconds until something is due; INT32_MAX: nothing is.
 static int32_t line_deadline(const struct upstreams *upstreams, uint32_t number) {
     const struct upstream_line *line = line_at(upstreams, number);
     const struct upstream *upstream = upstream_of(upstreams, line);
     int32_t best = INT32_MAX;
-    bool is_sending = line_has(line, LINE_SENDING);
+    bool is_sending = is_being_sent(line);
+    if (is_sending) {
+        earliest(upstreams, &best, send_due(upstreams, line));
+    }
     switch (line->state) {
     case LINE_SOCKET:
     case LINE_CONNECTING:
         earliest(upstreams, &best, line->progress_ms + upstream->connect_ms);
         break;
     case LINE_ANSWER: // while the client still has to bring its body, its deadlines count
-        if (is_sending || line_has(line, LINE_ASKED)) {
+        if (!is_sending && line_has(line, LINE_ASKED)) {
             earliest(upstreams, &best, line->progress_ms + upstream->response_ms);
         }
         break;
     case LINE_BODY:
-        if (is_sending) {
-            earliest(upstreams, &best, line->progress_ms + upstream->response_ms);
-        } else if (!line_has(line, LINE_PAUSED) && upstream->idle_ms != 0) {
+        if (!is_sending && !line_has(line, LINE_PAUSED) && upstream->idle_ms != 0) {
             earliest(upstreams, &best, line->progress_ms + upstream->idle_ms);
         }
         break;
@@ -67,6 +82,12 @@ void line_on_time(struct upstreams *upstreams, uint32_t number) {
     struct upstream_line *line = line_at(upstreams, number);
     if (line_deadline(upstreams, number) > 0) {
         line_arm(upstreams, number);
+        return;
+    }
+    bool is_stuck = is_being_sent(line) &&
+                    (int32_t)(send_due(upstreams, line) - (uint32_t)upstreams->now_ms) <= 0;
+    if (is_stuck) {
+        line_fail(upstreams, number, FAULT_upstream_timeout, NULL);
         return;
     }
     switch (line->state) {

@@ -12,9 +12,13 @@
 //
 //   WAITING     every line to the servers that may be asked is busy: connect deadline
 //   CONNECTING  a socket, its connection: connect deadline, then another server, CONNECT_TRIES_MAX
-//   ANSWER      the service's head: response deadline, anew with each send that it takes
+//   ANSWER      the service's head: response deadline, anew with each send that it takes and each
+//               head of 1xx
 //   BODY        the rest of the answer: idle deadline while it is read
 //   RAW         nobody: after 101 and upstream_take_over the bytes are the owner's
+//
+// In each of the three a send that the service does not take ends it at the response deadline (for
+// every 256 KiB), whatever the service sends meanwhile.
 //
 // What happens is told by on_event, from within upstreams_on_event, upstreams_expire and
 // upstreams_pump, never from within a call of the owner's. The owner may call everything below from
@@ -139,6 +143,7 @@ struct upstream_line {
     uint32_t head_block, head_bytes; // of an answer's head that came in pieces
     uint32_t held_block, held_bytes; // received and not looked at while paused
     uint32_t progress_ms;            // last time that something moved
+    uint32_t sent_ms;                // when the send in flight was begun
     uint16_t upstream;
     uint16_t flags; // enum line_flag
     uint8_t server;

@@ -31,8 +31,8 @@ routes:
 """
 
 
-def start(t, service, other="http://127.0.0.1:1"):
-    t.start(BASE.replace("SERVICE", service.url).replace("OTHER", other))
+def start(t, service, other="http://127.0.0.1:1", response="4s"):
+    t.start(BASE.replace("SERVICE", service.url).replace("OTHER", other).replace("response: 4s", f"response: {response}"))
 
 
 def server(opcode, payload=b"", **how):

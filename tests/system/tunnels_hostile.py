@@ -6,7 +6,7 @@ import time
 from harness.rows import row
 from harness.service import Service, honest
 from harness.wait import eventually
-from harness.wire import BINARY, CLOSE, CONT, PING, TEXT, Wrong, accept_of, close, frame, request, text, upgrade
+from harness.wire import BINARY, CLOSE, CONT, PING, TEXT, Wrong, accept_of, binary, close, frame, request, text, upgrade
 from system.tunnels import code, server, start
 
 def accept(wire, request, value=None):
@@ -144,6 +144,35 @@ def pinged(t, how):
             raise Wrong(f"{got}")
         if not any(f.opcode == PING for f in service.frames):
             raise Wrong("no ping")
+
+
+@row("issue 5, slow", "a service that sends but never reads does not hold its client for ever: 1013", slow=True)
+def deaf(t):
+    def serve(wire, service):
+        wire.switch()
+        while True:
+            wire.send(server(TEXT, b"tick"))
+            time.sleep(0.05)
+
+    with Service(serve, receive_buffer=4096) as service:
+        start(t, service, response="500ms")
+        peer = t.open("/ws")
+        peer.sock.setblocking(False)
+        message = binary(b"x" * 65536)
+        pushed = 0
+        pause = 0
+        while pause < 4 and pushed < 1 << 26:  # until nobody takes any more
+            try:
+                pushed += peer.sock.send(message[pushed % len(message) :])
+                pause = 0
+            except BlockingIOError:
+                pause += 1
+                time.sleep(0.05)
+        peer.sock.settimeout(5)
+        while (got := peer.frame()).opcode == TEXT:
+            pass
+        if got.opcode != CLOSE or got.code != 1013:
+            raise Wrong(f"{got}")
 
 
 @row("issue 5, tunnel", "a flood of pings from the service is answered in bounded memory, the newest last")

@@ -281,6 +281,46 @@ Test(failure, a_probe_whose_client_goes_away_decides_nothing) {
     upstream_test_close(test);
 }
 
+// Whatever it says: its client is held up for it.
+Test(failure, a_service_that_sends_but_takes_nothing_is_given_up_at_the_response_deadline) {
+    static const char *const heads[] = {
+        "", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"};
+    static const char *const pieces[] = {"HTTP/1.1 102 x\r\n\r\n", "1\r\nx\r\n", "x"};
+    for (uint32_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+        struct upstream_test *test = upstream_test_open(1);
+        uint32_t exchange = ask_with(test, 1, i == 2 ? UPSTREAM_ASK_UPGRADE : 0, 0, i < 2);
+        link_id id = connect_now(test, exchange);
+        take_sent(test, id, a_head);
+        say(test, id, heads[i]);
+        upstream_send(&test->upstreams, exchange,
+                      payload_bytes(&test->base.arena, span_text("more")));
+        upstreams_pump(&test->upstreams);
+        for (uint32_t ms = 0; ms < RESPONSE_MS - 200; ms += 200) {
+            say(test, id, pieces[i]);
+            wait_ms(test, 200);
+        }
+        expect(strstr(test->log, "failed") == NULL, "row %u: %s", i, test->log);
+        test->log[0] = 0;
+        wait_ms(test, 200);
+        expect_told(test, "1 failed upstream_timeout\n");
+        cr_assert(is_closing(test, id));
+        upstream_test_close(test);
+    }
+}
+
+Test(failure, a_head_that_trickles_is_no_answer) {
+    struct upstream_test *test = upstream_test_open(1);
+    link_id id = connect_now(test, ask(test, 1));
+    take_sent(test, id, a_head);
+    for (uint32_t ms = 0; ms < RESPONSE_MS; ms += 200) {
+        say(test, id, ms == 0 ? "HTTP/1.1 200 OK\r\nA: " : "x");
+        wait_ms(test, 200);
+    }
+    expect_told(test, "1 sent\n1 failed upstream_timeout\n");
+    upstream_test_close(test);
+}
+
 // --- waiting
 
 Test(failure, more_than_its_lines_wait_and_more_than_the_queue_are_refused) {
