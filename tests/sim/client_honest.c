@@ -366,5 +366,8 @@ const struct client_behaviour client_honest_behaviours[CLIENT_KIND_COUNT] = {
     [CLIENT_reader] = {reader_connected, reader_event, reader_tick},
     [CLIENT_envelope] = {client_envelope_connected, client_envelope_event, client_envelope_tick},
     [CLIENT_poster] = {client_poster_connected, client_poster_event, client_poster_tick},
+    [CLIENT_asker] = {client_asker_connected, client_asker_event, client_asker_tick},
+    [CLIENT_tunneller] = {client_tunneller_connected, client_tunneller_event,
+                          client_tunneller_tick},
     [CLIENT_admin] = {client_admin_connected, client_admin_event, client_admin_tick},
 };

@@ -418,9 +418,10 @@ static void vanish(struct sim *sim, void *context, uint64_t life) {
 }
 
 static void vanisher_connected(struct client *client) {
-    static const uint8_t kinds[] = {CLIENT_echo,    CLIENT_member, CLIENT_listener, CLIENT_envelope,
-                                    CLIENT_poster,  CLIENT_reader, CLIENT_flood,    CLIENT_churn,
-                                    CLIENT_stopped, CLIENT_liar};
+    static const uint8_t kinds[] = {
+        CLIENT_echo,   CLIENT_member,    CLIENT_listener, CLIENT_envelope, CLIENT_poster,
+        CLIENT_reader, CLIENT_flood,     CLIENT_churn,    CLIENT_stopped,  CLIENT_liar,
+        CLIENT_asker,  CLIENT_tunneller, CLIENT_sipper};
     client->acts = kinds[client_below(client, sizeof kinds)];
     sim_after(client->sim, client_pause_us(client, 1, 10000), vanish, client, client->life);
     client_behaviour(client->acts)->on_connected(client);
@@ -437,6 +438,7 @@ const struct client_behaviour client_hostile_behaviours[CLIENT_KIND_COUNT] = {
     [CLIENT_slow] = {slow_connected, mute_event, nothing},
     [CLIENT_stopped] = {stopped_connected, stopped_event, stopped_tick},
     [CLIENT_mute] = {mute_connected, mute_event, nothing},
+    [CLIENT_sipper] = {client_sipper_connected, client_sipper_event, client_sipper_tick},
     [CLIENT_crowd] = {crowd_connected, crowd_event, crowd_tick},
     [CLIENT_liar] = {liar_connected, liar_event, liar_tick},
     [CLIENT_badhead] = {badhead_connected, badhead_event, nothing},

@@ -91,6 +91,7 @@ static void begin(struct sim *sim, void *context, uint64_t life) {
     client->left = client->waiting = 0;
     client->wanted = 0;
     client->publisher = 0;
+    client->ask = 0;
     client->echo_sent = client->echo_got = client->ping_sent = 0;
     memset(client->subscriptions, 0, sizeof client->subscriptions);
     decoder_init(&client->decoder);
@@ -245,6 +246,7 @@ void client_read(struct client *client) {
     }
     if (life == client->life && client->phase != CLIENT_AWAY && client->has_ended &&
         net_arrived(sim, client->connection) == 0) {
+        client_asks_end(client);
         client_over(client);
     }
 }

@@ -66,6 +66,7 @@ struct client {
     uint32_t sequence;  // of the message under way
     uint32_t echo_sent, echo_got, echo_bytes;
     uint32_t ping_sent;
+    uint32_t ask; // what a service was asked last (asks.h); 0: nothing
     struct {
         uint8_t channel;
         bool is_open;        // the answer has come
@@ -133,3 +134,15 @@ void client_admin_tick(struct client *client);
 void client_envelope_connected(struct client *client);
 void client_envelope_event(struct client *client, const struct decoder_event *event);
 void client_envelope_tick(struct client *client);
+
+// --- client_asks.c
+void client_asker_connected(struct client *client);
+void client_asker_event(struct client *client, const struct decoder_event *event);
+void client_asker_tick(struct client *client);
+void client_tunneller_connected(struct client *client);
+void client_tunneller_event(struct client *client, const struct decoder_event *event);
+void client_tunneller_tick(struct client *client);
+void client_sipper_connected(struct client *client);
+void client_sipper_event(struct client *client, const struct decoder_event *event);
+void client_sipper_tick(struct client *client);
+void client_asks_end(struct client *client); // the gateway has ended the connection

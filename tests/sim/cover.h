@@ -17,16 +17,19 @@ enum cover_event {
 };
 
 enum cover_law {
-    COVER_LAW_ECHO,           // messages that came back
-    COVER_LAW_CODE,           // a lie was answered with the code that it deserves
-    COVER_LAW_STATUS,         // the same before the upgrade
-    COVER_LAW_DEADLINE,       // a deadline ended a connection
-    COVER_LAW_BUDGET,         // a worker was above worker_queue
-    COVER_LAW_HELD_UP,        // the world held a worker up
-    COVER_LAW_ISOLATION,      // an echo in a world without faults
-    COVER_LAW_RELOAD,         // a new configuration was applied
-    COVER_LAW_RELOAD_REFUSED, // one out of order was read, and nothing applied
-    COVER_LAW_RELOAD_KEPT,    // a connection outlived the configuration that it was opened with
+    COVER_LAW_ECHO,            // messages that came back
+    COVER_LAW_CODE,            // a lie was answered with the code that it deserves
+    COVER_LAW_STATUS,          // the same before the upgrade
+    COVER_LAW_DEADLINE,        // a deadline ended a connection
+    COVER_LAW_BUDGET,          // a worker was above worker_queue
+    COVER_LAW_HELD_UP,         // the world held a worker up
+    COVER_LAW_ISOLATION,       // an echo in a world without faults
+    COVER_LAW_RELOAD,          // a new configuration was applied
+    COVER_LAW_RELOAD_REFUSED,  // one out of order was read, and nothing applied
+    COVER_LAW_RELOAD_KEPT,     // a connection outlived the configuration that it was opened with
+    COVER_LAW_SERVICE_ANSWER,  // a client got what a service sent
+    COVER_LAW_SERVICE_DEED,    // a client got what is documented for what a service did
+    COVER_LAW_SERVICE_MESSAGE, // a tunnel brought a message
     COVER_LAW_COUNT
 };
 

@@ -33,6 +33,7 @@ struct decoder_request {
     bool is_head;
     bool is_upgrade;
     bool expects_continue;
+    bool takes_hints;         // heads of 1xx may come before the answer, from a service
     const char *subprotocols; // offered, separated by ", "; NULL: none. A constant
     bool offers_deflate;      // permessage-deflate, once, on these terms:
     bool resets_server;       // server_no_context_takeover

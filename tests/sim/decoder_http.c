@@ -204,8 +204,12 @@ static const struct decoder_request *request_take(struct decoder *decoder) {
 }
 
 static void interim_judge(struct decoder *decoder, struct decoder_event *event) {
-    bool was_asked =
-        decoder->request_count > 0 && decoder->requests[decoder->request_first].expects_continue;
+    const struct decoder_request *request =
+        decoder->request_count > 0 ? &decoder->requests[decoder->request_first] : NULL;
+    bool was_asked = request != NULL && request->expects_continue;
+    if (request != NULL && request->takes_hints && decoder->status != 100) {
+        return;
+    }
     if (decoder->status != 100 || !was_asked || decoder->was_continued) {
         decoder_fail(decoder, "interim response that was not asked for");
         return;

@@ -31,6 +31,8 @@ static uint32_t kind_draw(struct sim *sim) {
 void laws_open(struct sim *sim) {
     struct laws *laws = sim->laws;
     ledger_init(&laws->ledger, sim);
+    services_open(&laws->services, sim);
+    laws_asks_bound(laws);
     laws_conn_open(laws);
     sim_watch(sim, laws_conn_watch, laws);
     sim_watch(sim, laws_mail_watch, laws);
@@ -55,6 +57,7 @@ void laws_open(struct sim *sim) {
 void laws_calm(struct sim *sim) {
     struct laws *laws = sim->laws;
     ledger_calm(&laws->ledger);
+    services_calm(&laws->services);
     for (uint32_t i = 0; i < laws->client_count; i++) {
         bool takes_part =
             !sim->options.is_peaceful || client_intents[laws->clients[i].kind] == CLIENT_HONEST;
@@ -62,6 +65,10 @@ void laws_calm(struct sim *sim) {
             client_calm(&laws->clients[i]);
         }
     }
+}
+
+void laws_drain(struct sim *sim) {
+    services_drain(&((struct laws *)sim->laws)->services);
 }
 
 // A listener has finished when it is there and has all that was certainly published.
@@ -114,6 +121,7 @@ void laws_close(struct sim *sim) {
         client_fini(&laws->clients[i]);
     }
     ledger_fini(&laws->ledger);
+    services_close(&laws->services);
     laws_conn_close(laws);
     free(laws->clients);
     free(laws);

@@ -40,6 +40,11 @@ static void rules_draw(struct sim *sim, struct laws_rules *rules) {
         rules->queue_bytes = 262144;
         rules->worker_queue_mib = 1;
     }
+    rules->connect_ms = DRAW(sim, 300, 1000, 2000);
+    rules->response_ms = DRAW(sim, 500, 2000, 5000);
+    rules->kept_ms = DRAW(sim, 1000, 5000, 20000);
+    rules->lines = DRAW(sim, 1, 2, 8, 256);
+    rules->failures = DRAW(sim, 1, 3);
     rules->has_rate = prng_below(&sim->client_prng, 4) == 0 && !sim->options.is_isolation;
     rules->has_address = prng_below(&sim->client_prng, 3) == 0 && !sim->options.is_isolation;
 }
@@ -100,6 +105,8 @@ static void routes_make(struct routes *routes, const struct laws_rules *rules) {
                   "{subscribe: [\"%s.{room}\"], publish: \"%s.{room}\"}",
                   policies[i][0], policies[i][1], policies[i][0], policies[i][0]);
     }
+    route_add(routes, "path: \"/web/*\", proxy: {upstream: web}");
+    route_add(routes, "path: \"/tunnel/*\", tunnel: {upstream: feed}, subprotocols: [chat.v2]");
     route_add(routes, "path: /idle, echo: {}, limits: {idle: %ums}", rules->idle_ms);
     route_add(routes, "path: /age, echo: {}, limits: {age: %ums}", rules->age_ms);
 }
@@ -117,6 +124,24 @@ static void routes_shuffle(struct sim *sim, struct routes *routes) {
         memcpy(routes->lines[i], routes->lines[other], ROUTE_BYTES);
         memcpy(routes->lines[other], line, ROUTE_BYTES);
     }
+}
+
+// Two servers for `web`, behind one where nobody listens; one for `feed`.
+static char *upstreams_print(char *at, const char *end, const struct laws_rules *rules) {
+    static const char *const names[] = {"web", "feed"};
+    at += snprintf(at, (size_t)(end - at), "upstreams:\n");
+    for (uint32_t i = 0; i < 2; i++) {
+        at += snprintf(at, (size_t)(end - at),
+                       "  %s: {servers: [%s], connect: %ums, response: %ums, idle: %ums, "
+                       "retry: 300ms, failures: %u, connections: %u}\n",
+                       names[i],
+                       i == 0 ? "\"http://10.9.0.1:8000\", \"http://10.9.0.2:8000\", "
+                                "\"http://10.9.0.250:8000\""
+                              : "\"http://10.9.0.3:8000\"",
+                       rules->connect_ms, rules->response_ms, rules->kept_ms, rules->failures,
+                       rules->lines);
+    }
+    return at;
 }
 
 static void config_print(const struct sim *sim, struct laws *laws, const struct routes *routes) {
@@ -139,11 +164,13 @@ static void config_print(const struct sim *sim, struct laws *laws, const struct 
         "limits: {connections: %u, per_address: %s, message: %uB, header: 8KiB, handshake: %ums, "
         "handshakes_per_second: %u, channels: 4}\nkeepalive: {ping: %ums, pong: %ums}\n"
         "backpressure: {queue: %uB, worker_queue: %uMiB, stall: %ums}\ndrain: %ums\n"
-        "engine: {slots: %u, buffers: 16, completions: 4096}\nroutes:\n",
+        "engine: {slots: %u, buffers: 16, completions: 4096}\n",
         admin, sim->worker_count, rules->connections, rules->has_address ? "3" : "off",
         rules->message_bytes, rules->handshake_ms, rules->has_rate ? 20 : 20000, rules->ping_ms,
         rules->pong_ms, rules->queue_bytes, rules->worker_queue_mib, rules->stall_ms,
         rules->drain_ms, sim->options.is_isolation ? 1024 : 128);
+    at = upstreams_print(at, end, rules);
+    at += snprintf(at, (size_t)(end - at), "routes:\n");
     for (uint32_t i = 0; i < routes->count; i++) {
         at += snprintf(at, (size_t)(end - at), "  - {%s}\n", routes->lines[i]);
     }
@@ -178,6 +205,14 @@ static uint32_t larger(uint32_t a, uint32_t b) {
     return a > b ? a : b;
 }
 
+void laws_asks_bound(struct laws *laws) {
+    struct asks *asks = &laws->services.asks;
+    asks->connect_ms = lesser(asks->connect_ms, laws->rules.connect_ms);
+    asks->response_ms = lesser(asks->response_ms, laws->rules.response_ms);
+    asks->idle_ms = lesser(asks->idle_ms, laws->rules.kept_ms);
+    asks->is_tight = laws->rules.connections < laws->client_count;
+}
+
 const char *laws_config_again(struct sim *sim) {
     static const char *const mistakes[] = {"  - {path: /mistake, nothing: {}}\n",
                                            "  - {path: /echo\n", "listeners: []\n"};
@@ -206,5 +241,6 @@ const char *laws_config_again(struct sim *sim) {
     laws->most.handshake_ms = larger(laws->most.handshake_ms, laws->rules.handshake_ms);
     laws->least.stall_ms = lesser(laws->least.stall_ms, laws->rules.stall_ms);
     laws->most.stall_ms = larger(laws->most.stall_ms, laws->rules.stall_ms);
+    laws_asks_bound(laws);
     return laws->config;
 }

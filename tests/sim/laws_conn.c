@@ -187,7 +187,9 @@ static uint64_t due_of(const struct laws *laws, const struct conns *conns, const
 static void late_judge(struct laws *laws, const struct worker *worker) {
     struct laws_worker *seen = &laws->workers[worker->index];
     const struct conns *conns = &worker->clients.conns;
-    if (conns->now_ms < worker->grace_until_ms + SLACK_MS || worker->is_stopping) {
+    bool is_timed = conns->now_ms >= worker->grace_until_ms + SLACK_MS && !worker->is_stopping;
+    laws_service_turn(laws, worker, is_timed);
+    if (!is_timed) {
         return;
     }
     for (uint32_t i = 1; i <= worker->clients.index_peak; i++) {
@@ -218,6 +220,7 @@ static void sleep_judge(struct laws *laws, const struct worker *worker) {
     if (worker->wait_ms == UINT32_MAX || conns->now_ms < worker->grace_until_ms) {
         return;
     }
+    laws_service_sleep(laws, worker);
     uint64_t wakes_ms = conns->now_ms + worker->wait_ms;
     for (uint32_t i = 1; i <= worker->clients.index_peak; i++) {
         const struct conn *conn = conn_at(conns, i);
@@ -287,6 +290,7 @@ static void budget_judge(struct laws *laws, const struct worker *worker) {
                      worker->index, i, conn->outbox.queued_bytes, (unsigned long long)bound);
         }
     }
+    queued += laws_service_queued(worker);
     if (queued != conns->outboxes.held_bytes) {
         sim_fail(laws->sim, "L4", "worker %u counts %llu queued bytes, there are %llu",
                  worker->index, (unsigned long long)conns->outboxes.held_bytes,
@@ -422,6 +426,7 @@ void laws_conn_end(struct laws *laws) {
     for (uint32_t i = 0; i < sim->worker_count; i++) {
         const struct worker *worker = sim->workers[i];
         worker_empty(laws, worker);
+        laws_service_end(laws, worker);
         const uint64_t *values = worker->counters.values;
         deliveries += values[COUNTER_deliveries];
         gone += values[COUNTER_messages_out] + values[COUNTER_dropped_oldest] +

@@ -5,12 +5,14 @@
 #include "tests/sim/cover.h"
 #include "tests/sim/laws.h"
 #include "tests/sim/ledger.h"
+#include "tests/sim/service.h"
 
 enum { LAWS_CONFIG_BYTES = 8192, LAWS_CONNECTIONS_MAX = 4096 };
 
 // What the configuration of this seed says, as far as a law needs it.
 struct laws_rules {
     uint32_t handshake_ms, ping_ms, pong_ms, stall_ms, drain_ms, idle_ms, age_ms;
+    uint32_t connect_ms, response_ms, kept_ms, failures, lines; // of services
     uint32_t message_bytes, queue_bytes, worker_queue_mib, connections;
     bool has_rate, has_address; // few handshakes a second, few connections of an address
     bool is_heavy;              // many clients want large messages back and do not read them
@@ -42,6 +44,8 @@ struct laws_worker {
     struct laws_conn *conns; // by index
 };
 
+struct worker; // gateway/worker/worker.h
+
 struct laws {
     struct sim *sim;
     char config[LAWS_CONFIG_BYTES];
@@ -51,17 +55,27 @@ struct laws {
     uint32_t reads_seen, site_number_seen, old_sites_seen; // laws_reload.c
     bool is_undisturbed; // no fault is on: what takes long is the gateway's doing
     struct ledger ledger;
+    struct services services;
     struct client *clients;
     uint32_t client_count;
     uint32_t ordinary_count; // those behind them are a hostile crowd
     struct laws_worker workers[SIM_WORKERS_MAX];
 };
 
+// laws_config.c: what a service is waited for at least, by any configuration so far.
+void laws_asks_bound(struct laws *laws);
+
 // laws_conn.c: L4, L6, L7, L8 on each worker, after every event in which it had a turn.
 void laws_conn_open(struct laws *laws);
 void laws_conn_watch(struct sim *sim, void *context);
 void laws_conn_end(struct laws *laws); // nothing is left
 void laws_conn_close(struct laws *laws);
+
+// laws_service.c: the same laws for the lines to services, called by laws_conn.c.
+void laws_service_turn(struct laws *laws, const struct worker *worker, bool is_timed);
+void laws_service_sleep(struct laws *laws, const struct worker *worker);
+uint64_t laws_service_queued(const struct worker *worker); // bytes that wait for services
+void laws_service_end(struct laws *laws, const struct worker *worker);
 
 // laws_mail.c: no thread sleeps on mail, after every event.
 void laws_mail_watch(struct sim *sim, void *context);

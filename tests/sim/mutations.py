@@ -9,6 +9,7 @@ BUS, OUT, CONN = "gateway/bus/bus.c", "core/conn/conn_out.c", "core/conn/conn.c"
 WORKER = "gateway/worker/worker.c"
 SECURE, SHAKE = "gateway/worker/secure.c", "gateway/worker/secure_shake.c"
 HTTP = "core/conn/conn_http.c"
+LINE, ANSWER, TUNNEL = "gateway/upstream/line.c", "gateway/upstream/answer.c", "gateway/proxy/tunnel.c"
 
 MUTATIONS = [
     # --- laws
@@ -81,6 +82,20 @@ MUTATIONS = [
      "        ws_takeover_close(conns->takeover, conns->streams[index]);\n", "", SIM),
     ("a window larger than the client asked for", "deflate", HTTP,
      "uint8_t bits = terms.server_window_bits < WS_TAKEOVER_BITS_MAX ?", "uint8_t bits = false ?", SIM),
+    ("a stream goes on after what was not sent", "deflate", "core/ws/takeover.c",
+     "    if (!is_whole) {\n        ws_takeover_reset(takeover, stream);", "    if (!is_whole) {", SIM),
+    # --- services
+    ("a kept line is reused with bytes left on it", "service", LINE,
+     "line->state >= LINE_ANSWER && line->state <= LINE_IDLE &&", "line->state >= LINE_ANSWER && line->state < LINE_IDLE &&", SIM),
+    ("what may not be repeated is asked again", "service", ANSWER,
+     "exchange->head != 0 &&\n           (exchange->flags & UPSTREAM_ASK_SAFE) != 0;", "exchange->head != 0;", SIM),
+    ("a tunnel's client is never paused", "service", TUNNEL,
+     "relay->queue_bytes / 2) {\n        conn_pause(proxy->conns, index);", "UINT32_MAX - 1) {\n        conn_pause(proxy->conns, index);",
+     SIM),
+    ("an answer cut short ends as if it were whole", "service", "gateway/proxy/proxy.c",
+     "    if (!conn_relay_has_reply(proxy->conns, index)) {\n        refuse(proxy, index, fault);\n    } else if (is_until_end)",
+     "    if (!conn_relay_has_reply(proxy->conns, index)) {\n        refuse(proxy, index, fault);\n    } else if (fault->id == "
+     "FAULT_answer_cut) {\n        conn_relay_end(proxy->conns, index, false);\n    } else if (is_until_end)", SIM),
     # --- threads
     ("a sleeper is not rung", "11", BUS, "            io_doorbell_ring(endpoint->doorbell);", "            (void)endpoint;", SIM),
     ("a thread falls asleep over its mail", "11", BUS, "        if (mailbox_has_mail(bus_mailbox(bus, source, bus->self))) {",
@@ -111,7 +126,6 @@ MUTATIONS = [
 # Pitfalls without a planted bug, and why.
 NOT_PLANTED = [
     ("TLS", "that what came while a handshake waited is read: 400 seeds do not notice, since a worker rarely has more than 8 steps in a turn"),
-    ("deflate", "that a stream is begun anew after what was not sent: 400 seeds do not notice, since memory must end in that one place"),
     ("20", "pressure on the memory of all sockets is the kernel's state: what it does to us are slow sends and refused accepts, "
            "which the menu has (send_slow, send_stuck, accept_memory)"),
     ("22", "a guard against kernels without a feature breaks nothing on a kernel that has it"),

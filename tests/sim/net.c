@@ -38,13 +38,13 @@ struct connection *net_get(const struct sim *sim, uint32_t number) {
     return sim->net->connections[number];
 }
 
-static uint64_t latency(struct sim *sim, const struct connection *connection) {
+uint64_t net_latency(struct sim *sim, const struct connection *connection) {
     uint32_t base = connection->options.latency_us;
     uint64_t extra = sim_fault(sim, SIM_FAULT_hop_slow) ? 1000000 : 0;
     return base + sim_below(sim, base + 1) + extra;
 }
 
-static void tell(struct sim *sim, struct connection *connection, enum net_event event) {
+void net_tell(struct sim *sim, struct connection *connection, enum net_event event) {
     sim_record(sim, SIM_RECORD_NET, connection->number, event, connection->state);
     connection->client.on_event(sim, connection->client.context, connection->number, event);
 }
@@ -131,7 +131,7 @@ static void on_reset_at_client(struct sim *sim, void *context, uint64_t argument
     struct connection *connection = context;
     if (connection->state != NET_GONE) {
         connection->state = NET_GONE;
-        tell(sim, connection, NET_RESET);
+        net_tell(sim, connection, NET_RESET);
     }
     net_bury(connection);
 }
@@ -153,12 +153,12 @@ static void on_reset_at_gateway(struct sim *sim, void *context, uint64_t argumen
 
 void net_reset_client(struct sim *sim, struct connection *connection) {
     if (!connection->is_vanished) {
-        sim_after(sim, latency(sim, connection), on_reset_at_client, connection, 0);
+        sim_after(sim, net_latency(sim, connection), on_reset_at_client, connection, 0);
     }
 }
 
 static void reset_gateway(struct sim *sim, struct connection *connection) {
-    sim_after(sim, latency(sim, connection), on_reset_at_gateway, connection, 0);
+    sim_after(sim, net_latency(sim, connection), on_reset_at_gateway, connection, 0);
 }
 
 void net_cut(struct sim *sim, uint32_t number) {
@@ -176,7 +176,7 @@ void net_hop(struct sim *sim, struct connection *connection, enum direction dire
     bool has_more = pipe->arrived < pipe->written || (pipe->fin_written && !pipe->fin_arrived);
     if (!pipe->has_hop && has_more && pipe->data != NULL) {
         pipe->has_hop = true;
-        sim_after(sim, latency(sim, connection), on_hop, connection, direction);
+        sim_after(sim, net_latency(sim, connection), on_hop, connection, direction);
     }
 }
 
@@ -185,7 +185,7 @@ static void on_end_at_client(struct sim *sim, void *context, uint64_t argument) 
     struct connection *connection = context;
     if (connection->state != NET_GONE && !connection->is_end_told) {
         connection->is_end_told = true;
-        tell(sim, connection, NET_END);
+        net_tell(sim, connection, NET_END);
     }
     net_bury(connection);
 }
@@ -203,7 +203,7 @@ static void arrive_at_client(struct sim *sim, struct connection *connection, uin
     }
     if (bytes > 0 && !connection->pipes[DOWN].is_told) {
         connection->pipes[DOWN].is_told = true;
-        tell(sim, connection, NET_READABLE);
+        net_tell(sim, connection, NET_READABLE);
     }
 }
 
@@ -264,7 +264,7 @@ static void on_room(struct sim *sim, void *context, uint64_t argument) {
     if (argument == DOWN && !connection->is_gone) {
         sim_io_on_room(sim, connection->io, connection->number);
     } else if (argument == UP && connection->state == NET_OPEN) {
-        tell(sim, connection, NET_WRITABLE);
+        net_tell(sim, connection, NET_WRITABLE);
     }
 }
 
@@ -274,7 +274,7 @@ void net_room(struct sim *sim, struct connection *connection, enum direction dir
     if (pipe->writer_waits && !pipe->has_room_told && !connection->is_vanished) {
         pipe->writer_waits = direction == DOWN;
         pipe->has_room_told = true;
-        sim_after(sim, latency(sim, connection), on_room, connection, direction);
+        sim_after(sim, net_latency(sim, connection), on_room, connection, direction);
     }
 }
 
@@ -299,7 +299,7 @@ static void on_syn(struct sim *sim, void *context, uint64_t argument) {
     if (count == 0) {
         connection->state = NET_GONE;
         connection->is_gone = true;
-        tell(sim, connection, NET_REFUSED);
+        net_tell(sim, connection, NET_REFUSED);
         net_bury(connection);
         return;
     }
@@ -314,7 +314,7 @@ static void on_syn(struct sim *sim, void *context, uint64_t argument) {
     listener->backlog[listener->count++] = connection->number;
     connection->io = listener->io;
     sim_io_on_backlog(sim, listener->io, connection->listener);
-    tell(sim, connection, NET_CONNECTED);
+    net_tell(sim, connection, NET_CONNECTED);
 }
 
 static uint32_t window(struct sim *sim, uint32_t wanted) {
@@ -331,7 +331,8 @@ static void pipe_open(struct pipe *pipe, uint32_t capacity) {
     check(pipe->data != NULL);
 }
 
-uint32_t net_connect(struct sim *sim, const struct net_options *options, struct net_client client) {
+struct connection *net_add(struct sim *sim, const struct net_options *options,
+                           struct net_client client) {
     static const uint32_t latencies[] = {30, 30, 200, 2000, 20000};
     struct net *net = sim->net;
     struct connection *connection = calloc(1, sizeof *connection);
@@ -352,7 +353,12 @@ uint32_t net_connect(struct sim *sim, const struct net_options *options, struct 
     pipe_open(&connection->pipes[UP], window(sim, options->to_gateway_bytes));
     pipe_open(&connection->pipes[DOWN], window(sim, options->to_client_bytes));
     net->connections[net->count++] = connection;
-    sim_after(sim, latency(sim, connection), on_syn, connection, 0);
+    return connection;
+}
+
+uint32_t net_connect(struct sim *sim, const struct net_options *options, struct net_client client) {
+    struct connection *connection = net_add(sim, options, client);
+    sim_after(sim, net_latency(sim, connection), on_syn, connection, 0);
     return connection->number;
 }
 
@@ -448,4 +454,8 @@ uint64_t net_bytes_to_gateway(const struct sim *sim, uint32_t number) {
 
 bool net_is_accepted(const struct sim *sim, uint32_t number) {
     return net_get(sim, number)->is_accepted;
+}
+
+bool net_is_reset(const struct sim *sim, uint32_t number) {
+    return net_get(sim, number)->is_reset;
 }

@@ -1,7 +1,7 @@
-// The network of the simulator as a client sees it: connections to the gateway's listeners, bytes
-// that travel in order, bounded windows, ends and resets. The gateway's side of it is seen through
-// io.h alone (sim_io.c). The admin API is reached the same way: connect to sim->admin and speak
-// HTTP.
+// The network of the simulator as clients and services see it: connections to the gateway's
+// listeners, and from the gateway to services; bytes that travel in order, bounded windows, ends
+// and resets. The gateway's side of it is seen through io.h alone (sim_io.c). The admin API is
+// reached the same way: connect to sim->admin and speak HTTP.
 //
 // Nothing calls back within a call of the client's: what happens is an event of its own, later.
 //
@@ -47,6 +47,21 @@ struct net_options {
     uint32_t latency_us;       // of a hop, one way, before jitter; 0: the seed chooses
 };
 
+// Somebody to whom the gateway connects. Asked as a connection arrives; it speaks from then on as
+// `client` says, with the calls below: it is the other end of the connection, as a client is.
+enum net_answer {
+    NET_ACCEPTS, // NET_CONNECTED follows
+    NET_REFUSES,
+    NET_IGNORES, // nobody ever answers
+};
+struct net_service {
+    struct address address;
+    enum net_answer (*on_dial)(struct sim *sim, void *context, uint32_t connection,
+                               struct net_client *client);
+    void *context;
+};
+void net_serve(struct sim *sim, const struct net_service *service);
+
 enum { NET_NONE = 0 }; // no connection has this number
 
 // Begins to connect. The connection's number (never reused within a world); its events begin later.
@@ -75,5 +90,7 @@ void net_vanish(struct sim *sim, uint32_t connection);
 // Totals of one connection since it began, for laws: bytes taken by the client, and by the gateway.
 uint64_t net_bytes_to_client(const struct sim *sim, uint32_t connection);
 uint64_t net_bytes_to_gateway(const struct sim *sim, uint32_t connection);
+// Whether the gateway's end has been reset, by the other end or by the network.
+bool net_is_reset(const struct sim *sim, uint32_t connection);
 // Whether the gateway has accepted it (its accept completion was made).
 bool net_is_accepted(const struct sim *sim, uint32_t connection);

@@ -53,6 +53,11 @@ void net_gateway_close(struct sim *sim, uint32_t number) {
     struct connection *connection = net_get(sim, number);
     check(!connection->is_gone);
     connection->is_gone = true;
+    if (connection->state == NET_CONNECTING) { // dialled, and nobody has answered
+        connection->state = NET_GONE;
+        net_bury(connection);
+        return;
+    }
     if (net_gateway_arrived(sim, number) > 0 && !connection->is_reset) {
         net_reset_client(sim, connection);
     }

@@ -17,6 +17,9 @@ void net_gateway_close(struct sim *sim, uint32_t connection);
 // The network cuts it: both ends see a reset.
 void net_cut(struct sim *sim, uint32_t connection);
 
+// Connects to a service: sim_io_on_connected tells how it went, if anybody answers.
+uint32_t net_dial(struct sim *sim, const struct address *to, struct io *io);
+
 // A listener of an io; several may share an address. The number for the calls below.
 uint32_t net_listen(struct sim *sim, const struct address *address, struct io *io,
                     uint32_t backlog_max);
@@ -32,7 +35,8 @@ void net_shut(struct net **net);
 // At the end: connections whose gateway end was never closed.
 uint32_t net_gateway_open_count(const struct sim *sim);
 
-// Implemented by sim_io.c: something can be read, or room has come, at an accepted end.
+// Implemented by sim_*.c: something can be read, or room has come, at an accepted end.
 void sim_io_on_readable(struct sim *sim, struct io *io, uint32_t connection, uint32_t bits);
 void sim_io_on_room(struct sim *sim, struct io *io, uint32_t connection);
+void sim_io_on_connected(struct sim *sim, struct io *io, uint32_t connection, int32_t result);
 void sim_io_on_backlog(struct sim *sim, struct io *io, uint32_t listener);

@@ -3,7 +3,7 @@
 #include "gateway/io/io.h"
 #include "tests/sim/net_gateway.h"
 
-enum { NET_LISTENERS_MAX = 64 };
+enum { NET_LISTENERS_MAX = 64, NET_SERVICES_MAX = 8 };
 enum direction { UP, DOWN }; // to the gateway, to the client
 
 struct pipe {
@@ -30,6 +30,7 @@ struct connection {
     bool is_reset_told; // and was received
     bool is_vanished;   // the client's machine is off
     bool is_end_told;
+    bool is_dialled; // the gateway connects it: the other end is a service
 };
 
 struct listener {
@@ -44,10 +45,17 @@ struct listener {
 struct net {
     struct connection **connections; // by number; [0] unused
     uint32_t count, room;
+    struct net_service services[NET_SERVICES_MAX];
+    uint32_t service_count;
     struct listener listeners[NET_LISTENERS_MAX];
     uint32_t listener_count;
 };
 
+// A new one, whose pipes are open. Nothing is under way.
+struct connection *net_add(struct sim *sim, const struct net_options *options,
+                           struct net_client client);
+uint64_t net_latency(struct sim *sim, const struct connection *connection); // of a hop, now
+void net_tell(struct sim *sim, struct connection *connection, enum net_event event);
 struct connection *net_get(const struct sim *sim, uint32_t number);
 uint32_t net_pipe_write(struct pipe *pipe, struct span bytes);
 uint32_t net_pipe_read(struct pipe *pipe, struct span_mut target);

@@ -180,15 +180,17 @@ void io_socket(struct io *io, uint8_t ring, enum address_kind kind, bool is_v6, 
 }
 
 void io_connect(struct io *io, struct io_handle handle, const struct io_peer *peer) {
-    (void)peer; // nobody listens outside
-    (void)prepare(io, IO_CONNECT, handle);
+    struct op *op = prepare(io, IO_CONNECT, handle);
+    op->pieces[0] = span_make(peer, sizeof *peer);
+    op->piece_count = 1;
+    memory_name(op);
 }
 
 int io_connect_unix(struct io *io, struct io_handle handle, const char *path) {
     if (strlen(path) == 0 || strlen(path) > 107) {
         return -ENAMETOOLONG;
     }
-    (void)prepare(io, IO_CONNECT, handle);
+    (void)prepare(io, IO_CONNECT, handle); // nobody listens in a file system
     return 0;
 }
 
@@ -263,8 +265,9 @@ bool sim_io_has_due(const struct io *io) {
 
 // P5: a slot's next life is told of after the last one's end.
 static bool is_held(const struct ring *ring, const struct io_completion *completion) {
-    bool is_accept = completion->operation == IO_ACCEPT || completion->operation == IO_ACCEPT_ONE;
-    return is_accept && completion->result >= 0 && ring->slots[completion->result].waits > 0;
+    bool is_new = completion->operation == IO_ACCEPT || completion->operation == IO_ACCEPT_ONE ||
+                  completion->operation == IO_SOCKET;
+    return is_new && completion->result >= 0 && ring->slots[completion->result].waits > 0;
 }
 
 // One that is due: the oldest, or any whose chain has no older one.

@@ -4,6 +4,7 @@
 //   sim_io_run.c  the ring's other side: carrying out, completing, cancelling, closing
 //   sim_socket.c  what a socket does when it is told to poll, receive or send; a file, to write
 //   sim_listen.c  listeners, and who of their backlogs is accepted when
+//   sim_connect.c sockets that connect to services
 //   sim_memory.c  whose memory is whose: receive buffers, and what an operation names
 //   sim_look.c    what the laws ask of it
 //   net.h         the network behind the sockets
@@ -120,6 +121,9 @@ void socket_receive(struct io *io, struct op *op);
 void socket_send(struct io *io, struct op *op);
 void socket_peer_name(struct io *io, struct op *op);
 void file_write(struct io *io, struct op *op);
+// --- sim_connect.c
+void socket_make(struct io *io, struct op *op);
+void socket_connect(struct io *io, struct op *op);
 // --- sim_listen.c
 int slot_choose(struct io *io, const struct ring *ring); // a free one, or -1
 // --- sim_io_run.c: what the kernel does

@@ -165,6 +165,9 @@ static void close(struct io *io, struct op *op) {
     if (op_find(io, IO_SEND, slot->connection) != NULL) {
         sim_fail(io->sim, "L7", "slot %u is closed with a send in flight", op->handle.slot);
     }
+    if (find(io, IO_CONNECT, op->handle) != NULL) {
+        sim_fail(io->sim, "L7", "slot %u is closed while it connects", op->handle.slot);
+    }
     // The FIN leaves with the end of the poll, if there is one; what is told of the slot next is
     // told after both.
     struct op *armed = op_find(io, IO_POLL, slot->connection);
@@ -180,15 +183,6 @@ static void close(struct io *io, struct op *op) {
     slot->state = SLOT_FREE;
     slot->freed = ++io->frees;
     op_end(io, op, 0);
-}
-
-static void socket(struct io *io, struct op *op) {
-    struct ring *ring = io->rings[op->handle.ring];
-    int slot = slot_choose(io, ring);
-    if (slot >= 0) {
-        ring->slots[slot].state = SLOT_TAKEN;
-    }
-    op_end(io, op, slot >= 0 ? slot : -ENFILE);
 }
 
 void op_execute(struct io *io, struct op *op) {
@@ -220,10 +214,10 @@ void op_execute(struct io *io, struct op *op) {
         }
         return;
     case IO_SOCKET:
-        socket(io, op);
+        socket_make(io, op);
         return;
     case IO_CONNECT:
-        op_end(io, op, -ECONNREFUSED);
+        socket_connect(io, op);
         return;
     case IO_WRITE:
         file_write(io, op);
