@@ -43,6 +43,8 @@ COUNTER(addresses_refused, "Connections refused because their address found no r
 COUNTER(upstream_requests, "Requests for a service")
 COUNTER(upstream_refused, "Requests for which no server could be asked, or none in time")
 COUNTER(upstream_connects, "Connections made to services")
+COUNTER(upstream_tls_handshakes, "TLS handshakes with services that succeeded")
+COUNTER(upstream_tls_failures, "TLS handshakes with services that failed")
 COUNTER(upstream_reused, "Requests that found a connection kept from one before")
 COUNTER(upstream_failures, "Connections, answers and deadlines of services that failed")
 COUNTER(upstream_lookups, "Look-ups of services' names")

@@ -110,6 +110,7 @@ FAULT(upstream_unresolved, 1013, 503, "no address is known for the upstream's na
 FAULT(upstream_busy, 1013, 503, "too many requests wait for the upstream")
 FAULT(upstream_unreachable, 1013, 502, "the service could not be connected")
 FAULT(upstream_connect_timeout, 1013, 504, "the service did not accept the connection in time")
+FAULT(upstream_tls, 1013, 502, "TLS with the service failed, or it cannot be trusted")
 FAULT(upstream_timeout, 1013, 504, "the service did not answer, or take what it was sent, in time")
 FAULT(answer_malformed, 1011, 502, "the service's answer is malformed")
 FAULT(answer_cut, 1011, 502, "the service ended the connection before its answer was complete")

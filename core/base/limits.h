@@ -140,6 +140,8 @@ enum {
     TLS_SEAL_BYTES_MAX = 4 * TLS_TEXT_BYTES_MAX, // sealed for one send: a copy until it is out
     TLS_HANDSHAKES_MAX = 512,        // at once, per worker: about 70 KB each with Debian's wolfSSL
     TLS_MEMORY_BYTES_MAX = 48 << 20, // of the library, per worker: for as many, and its own tables
+    UPSTREAM_TLS_LINES_MAX = 4096,   // connections to services by https, of a worker: each has
+                                     // TLS_KEPT_BYTES_MAX at most
     TLS_KEPT_BYTES_MAX = 96 << 10,   // of a connection whose record layer is the library's own
     TLS_STEPS_TURN_MAX = 8,          // of handshakes, per turn: 0.2 to 2 ms each
     TLS_TABLES_MS = 5000,       // without a handshake, until the library's tables are given back

@@ -244,16 +244,28 @@ enum config_balance {
     CONFIG_BALANCE_HEADER, // by the value of that field
 };
 
-// `http://host:port` or `unix:/path`.
+// `http://host:port`, `https://host:port` or `unix:/path`.
 struct config_server {
     struct config_address address; // ADDRESS_NONE with its port: to be looked up by `host`
     struct span host;              // a name; empty: the address is known
     struct span authority;         // host[:port] as written; `localhost` for a Unix socket
     struct config_place place;
+    bool is_secure; // https
+};
+
+// How servers are asked by https. Files' contents, not yet judged.
+struct config_upstream_tls {
+    struct span ca;          // PEM: who must have signed a server's certificate
+    struct span certificate; // PEM, shown to servers that ask; empty: none
+    struct span key;         // PEM
+    struct config_place place;
+    bool is_present;   // a server is asked so
+    bool is_system_ca; // `ca` is the system's, and nothing else is said
 };
 
 struct config_upstream {
     struct span name;
+    struct config_upstream_tls tls;
     const struct config_server *servers;
     struct span balance_name; // of the cookie or header
     uint64_t connect_ms;
@@ -341,6 +353,7 @@ struct config {
     uint64_t drain_ms;
     struct config_engine engine;
     struct config_log log;
+    struct span system_ca; // PEM: the system's authorities; empty: nobody needs them
 };
 
 enum {

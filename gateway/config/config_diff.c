@@ -201,7 +201,8 @@ bool config_route_is_equal(const struct config_route *a, const struct config_rou
 static bool servers_equal(const struct config_upstream *a, const struct config_upstream *b) {
     bool is_equal = a->server_count == b->server_count;
     for (uint32_t i = 0; is_equal && i < a->server_count; i++) {
-        is_equal = span_equal(a->servers[i].address.text, b->servers[i].address.text);
+        is_equal = span_equal(a->servers[i].address.text, b->servers[i].address.text) &&
+                   a->servers[i].is_secure == b->servers[i].is_secure;
     }
     return is_equal;
 }
@@ -210,8 +211,10 @@ static bool upstream_equal(const struct config_upstream *a, const struct config_
     return span_equal(a->name, b->name) && a->connect_ms == b->connect_ms &&
            a->response_ms == b->response_ms && a->idle_ms == b->idle_ms &&
            a->retry_ms == b->retry_ms && a->resolve_ms == b->resolve_ms &&
-           a->connections == b->connections && a->queue == b->queue && a->failures == b->failures && a->balance == b->balance &&
-           span_equal(a->balance_name, b->balance_name) && servers_equal(a, b);
+           a->connections == b->connections && a->queue == b->queue && a->failures == b->failures &&
+           a->balance == b->balance && span_equal(a->balance_name, b->balance_name) &&
+           servers_equal(a, b) && span_equal(a->tls.ca, b->tls.ca) &&
+           span_equal(a->tls.certificate, b->tls.certificate) && span_equal(a->tls.key, b->tls.key);
 }
 
 static bool upstreams_equal(const struct config *a, const struct config *b) {

@@ -55,19 +55,6 @@ static const struct schema tls_schema = {.name = "tls",
                                          .keys = tls_keys,
                                          .key_count = sizeof(tls_keys) / sizeof(tls_keys[0])};
 
-static void file_keep(struct config_reader *reader, const char *name,
-                      const struct config_node *node, struct span *bytes) {
-    struct span lent;
-    if (node == NULL || !config_file_load(reader, name, node, &lent)) {
-        return;
-    }
-    uint8_t *copy = config_keep(reader, (uint64_t)lent.length + 1);
-    if (copy != NULL) {
-        memcpy(copy, lent.data, lent.length);
-        *bytes = span_make(copy, lent.length);
-    }
-}
-
 static const struct schema certificate_schema = {.name = "certificate",
                                                  .title = "in `tls.certificates`",
                                                  .prefix = "tls.certificates[].",
@@ -78,9 +65,9 @@ static struct config_certificate certificate_keep(struct config_reader *reader,
                                                   const struct tls_section *section,
                                                   struct config_place place) {
     struct config_certificate kept = {.place = place};
-    file_keep(reader, "tls.certificate", section->certificate, &kept.certificate);
-    file_keep(reader, "tls.key", section->key, &kept.key);
-    file_keep(reader, "tls.ocsp_file", section->ocsp_file, &kept.ocsp);
+    config_file_keep(reader, "tls.certificate", section->certificate, &kept.certificate);
+    config_file_keep(reader, "tls.key", section->key, &kept.key);
+    config_file_keep(reader, "tls.ocsp_file", section->ocsp_file, &kept.ocsp);
     return kept;
 }
 
@@ -118,7 +105,7 @@ void config_tls_read(struct config_reader *reader, const struct config_node *map
     tls->record_layer = section.record_layer;
     tls->first = certificate_keep(reader, &section, map->place);
     certificates_read(reader, section.certificates, tls);
-    file_keep(reader, "tls.client_ca", section.client_ca, &tls->client_ca);
+    config_file_keep(reader, "tls.client_ca", section.client_ca, &tls->client_ca);
     tls->client_is_optional = section.client_certificates == 1;
     const struct config_node *certificates = config_node_find(map, "client_certificates");
     if (section.client_ca == NULL && certificates != NULL) {

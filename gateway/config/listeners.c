@@ -191,6 +191,19 @@ bool config_file_load(struct config_reader *reader, const char *name,
     return status >= 0;
 }
 
+void config_file_keep(struct config_reader *reader, const char *name,
+                      const struct config_node *node, struct span *bytes) {
+    struct span lent;
+    if (node == NULL || !config_file_load(reader, name, node, &lent)) {
+        return;
+    }
+    uint8_t *copy = config_keep(reader, (uint64_t)lent.length + 1);
+    if (copy != NULL) {
+        memcpy(copy, lent.data, lent.length);
+        *bytes = span_make(copy, lent.length);
+    }
+}
+
 static void token_read(struct config_reader *reader, const struct config_node *node,
                        struct span *token) {
     struct span bytes;

@@ -55,6 +55,9 @@ void config_listeners_read(struct config_reader *reader, const struct config_nod
 // added.
 bool config_file_load(struct config_reader *reader, const char *name,
                       const struct config_node *node, struct span *bytes);
+// The same, kept with the configuration; nothing where no node is.
+void config_file_keep(struct config_reader *reader, const char *name,
+                      const struct config_node *node, struct span *bytes);
 void config_tls_read(struct config_reader *reader, const struct config_node *map,
                      struct config_tls *tls);
 void config_admin_read(struct config_reader *reader, const struct config_node *map,
@@ -69,6 +72,13 @@ void config_upstreams_read(struct config_reader *reader, const struct config_nod
 // upstream_servers.c: its `servers`.
 void config_servers_read(struct config_reader *reader, const struct config_node *list,
                          struct config_upstream *upstream);
+// upstream_tls.c: its `ca`, `certificate` and `key`; behind its servers.
+struct config_upstream_tls_section {
+    const struct config_node *ca, *certificate, *key;
+};
+void config_upstream_tls_read(struct config_reader *reader,
+                              const struct config_upstream_tls_section *section,
+                              struct config *config, struct config_upstream *upstream);
 // The number of the upstream that the node names. False: an error was added.
 bool config_upstream_find(struct config_reader *reader, const struct config_node *node,
                           const struct config *config, uint16_t *upstream);

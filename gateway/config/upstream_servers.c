@@ -6,6 +6,7 @@
 
 enum {
     HTTP_PORT = 80,
+    HTTPS_PORT = 443,
     LABEL_BYTES_MAX = 63, // RFC 1035 2.3.4
 };
 
@@ -52,7 +53,7 @@ static const char *name_read(struct span text, struct config_server *server) {
     uint64_t port;
     if (!value_count(span_from(text, (uint32_t)colon + 1), &port) || port == 0 ||
         port > UINT16_MAX) {
-        return "has no port of 1 to 65535; write it such as http://orders.internal:8000";
+        return "has no port of 1 to 65535; write it such as http://orders.example:8000";
     }
     server->host = span_first(text, (uint32_t)colon);
     server->address.address = (struct address){.kind = ADDRESS_NONE, .port = (uint16_t)port};
@@ -67,12 +68,13 @@ static const char *authority_read(struct config_reader *reader, struct span auth
     bool has_port = is_v6 ? !ends_v6 : span_find(authority, ':') >= 0;
     struct span text = authority;
     if (!has_port) {
-        char *whole = config_keep(reader, authority.length + 4u);
+        char *whole = config_keep(reader, authority.length + 5u);
         if (whole == NULL) {
             return NULL; // said at the end
         }
-        int length = snprintf(whole, authority.length + 4u, "%.*s:%u", (int)authority.length,
-                              (const char *)authority.data, HTTP_PORT);
+        int length =
+            snprintf(whole, authority.length + 5u, "%.*s:%d", (int)authority.length,
+                     (const char *)authority.data, server->is_secure ? HTTPS_PORT : HTTP_PORT);
         text = span_make(whole, (uint32_t)length);
     }
     server->authority = authority;
@@ -83,8 +85,8 @@ static const char *authority_read(struct config_reader *reader, struct span auth
     if (!is_v6 && is_name(span_first(text, (uint32_t)span_find(text, ':')))) {
         return name_read(text, server);
     }
-    return "has no address or name behind http://; write it such as http://10.0.0.5:8000 or "
-           "http://orders.internal:8000";
+    return "has no address or name behind ://; write it such as http://10.0.0.5:8000 or "
+           "http://orders.example:8000";
 }
 
 static const char *server_read(struct config_reader *reader, struct span text,
@@ -94,13 +96,11 @@ static const char *server_read(struct config_reader *reader, struct span text,
         server->authority = span_text("localhost");
         return problem;
     }
-    if (begins_with(text, "https://")) {
-        return "asks for TLS, which is not built yet in this version; write http://host:port";
+    server->is_secure = begins_with(text, "https://");
+    if (!server->is_secure && !begins_with(text, "http://")) {
+        return "is no server; write http://host:port, https://host:port or unix:/path";
     }
-    if (!begins_with(text, "http://")) {
-        return "is no server; write http://host:port or unix:/path";
-    }
-    struct span authority = span_from(text, 7);
+    struct span authority = span_from(text, server->is_secure ? 8 : 7);
     if (span_find(authority, '/') >= 0) {
         return "holds a path; write http://host:port, since requests keep their own path";
     }

@@ -5,13 +5,14 @@
 #include <stddef.h>
 
 enum {
-    NAME_BYTES_MAX = 64, // it stands in metric labels
+    NAME_BYTES_MAX = 64,  // it stands in metric labels
     RESOLVE_MS_MIN = 100, // oftener, the look-ups themselves are a load
     BALANCE_NAME_BYTES_MAX = 64,
 };
 
 struct upstream_section {
     const struct config_node *servers, *balance;
+    struct config_upstream_tls_section tls;
     uint64_t connect_ms, response_ms, idle_ms, retry_ms, resolve_ms;
     uint32_t connections, queue, failures;
 };
@@ -46,6 +47,9 @@ static const struct schema_key upstream_keys[] = {
     {.name = "queue", .type = SCHEMA_COUNT, AT(queue), .maximum = UPSTREAM_QUEUE_MAX},
     {.name = "failures", .type = SCHEMA_COUNT, AT(failures), .minimum = 1, .maximum = 1000},
     {.name = "balance", .type = SCHEMA_SCALAR, AT(balance)},
+    {.name = "ca", .type = SCHEMA_SCALAR, AT(tls.ca)},
+    {.name = "certificate", .type = SCHEMA_SCALAR, AT(tls.certificate)},
+    {.name = "key", .type = SCHEMA_SCALAR, AT(tls.key)},
 };
 #undef TIME
 #undef AT
@@ -99,7 +103,7 @@ static void balance_read(struct config_reader *reader, const struct config_node 
 }
 
 static void upstream_read(struct config_reader *reader, const struct config_node *key,
-                          const struct config_node *map, struct config_upstream *upstream) {
+                          struct config *config, struct config_upstream *upstream) {
     struct upstream_section section = {.connect_ms = 2000,
                                        .response_ms = 10000,
                                        .idle_ms = 60000,
@@ -108,7 +112,7 @@ static void upstream_read(struct config_reader *reader, const struct config_node
                                        .connections = 256,
                                        .queue = 1024,
                                        .failures = 5};
-    schema_read(reader, &upstream_schema, map, &section);
+    schema_read(reader, &upstream_schema, key->next, &section);
     *upstream = (struct config_upstream){.name = key->text,
                                          .connect_ms = section.connect_ms,
                                          .response_ms = section.response_ms,
@@ -119,6 +123,7 @@ static void upstream_read(struct config_reader *reader, const struct config_node
                                          .queue = section.queue,
                                          .failures = section.failures};
     config_servers_read(reader, section.servers, upstream);
+    config_upstream_tls_read(reader, &section.tls, config, upstream);
     balance_read(reader, section.balance, upstream);
 }
 
@@ -149,7 +154,7 @@ void config_upstreams_read(struct config_reader *reader, const struct config_nod
                          "letters, digits and `-`",
                          config_quote(key->text).text, NAME_BYTES_MAX);
         } else if (schema_is_kind(reader, "upstreams.NAME", key->next, CONFIG_NODE_MAP)) {
-            upstream_read(reader, key, key->next, &upstreams[count++]);
+            upstream_read(reader, key, config, &upstreams[count++]);
         }
     }
     config->upstreams = upstreams;

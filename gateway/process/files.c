@@ -104,6 +104,7 @@ const struct config *files_config_open(const char *path, struct config_errors *e
     if (config != NULL) {
         certificates_check(config, source.file, errors);
         tokens_check(config, source.file, errors);
+        dialers_check(config, source.file, errors);
     }
     if (errors->count > 0) {
         config_close(&config);

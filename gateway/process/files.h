@@ -15,6 +15,8 @@ MUST_USE int file_read(const char *path, uint8_t **bytes, uint32_t *length);
 const struct config *files_config_open(const char *path, struct config_errors *errors);
 // tokens.c: adds an error for each `auth` whose key set cannot be used.
 void tokens_check(const struct config *config, const char *file, struct config_errors *errors);
+// dialers.c: adds an error for each upstream whose `ca`, `certificate` or `key` cannot be used.
+void dialers_check(const struct config *config, const char *file, struct config_errors *errors);
 // error_line.c: one line more: `file:line:column: text`.
 void files_error_add(struct config_errors *errors, const char *file, struct config_place place,
                      const char *text);

@@ -89,7 +89,7 @@ struct process {
     uint64_t notified_ms;                       // last watchdog word to systemd
     struct process_call calls[CALL_KIND_COUNT]; // the newest of each kind
     struct names names;
-    struct {                                    // a reload that waits for the workers
+    struct { // a reload that waits for the workers
         struct site *site;
         uint32_t request;
         uint32_t waiting;
@@ -130,6 +130,9 @@ void site_tls_warn(const struct process *process);
 // When the first of a listener's certificates ends, in seconds since 1970 UTC; 0: no memory. Of a
 // configuration that files_config_open has accepted.
 int64_t certificates_expiry_s(const struct config_tls *tls);
+// dialers.c: what its services by https are asked with. False: no memory.
+bool site_dialers_open(struct site *site);
+void site_dialers_close(struct site *site);
 // tokens.c: the keys of a site's `auth`. False: no memory.
 bool site_keys_open(struct site *site);
 void site_keys_close(struct site *site);

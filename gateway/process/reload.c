@@ -25,7 +25,8 @@ struct site *site_open(struct process *process, const struct config *config, uin
     bool has_tls = site_tls_open(process, site, former);
     site_proxies_set(process, site);
     bool has_keys = site_keys_open(site);
-    if (site->routes == NULL || site->route_open == NULL || !has_tls || !has_keys) {
+    bool has_dialers = site_dialers_open(site);
+    if (site->routes == NULL || site->route_open == NULL || !has_tls || !has_keys || !has_dialers) {
         site_close(&site);
         return NULL;
     }
@@ -41,6 +42,7 @@ void site_close(struct site **site) {
     }
     site_tls_close(*site);
     site_keys_close(*site);
+    site_dialers_close(*site);
     free((void *)(*site)->route_open);
     free(*site);
     *site = NULL;

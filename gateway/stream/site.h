@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct tls_context;
+struct tls_dialer;
 struct jwt_keys;
 
 struct site {
@@ -16,9 +17,11 @@ struct site {
     struct tls_context *tls[LISTENERS_MAX]; // by listener, in the order they were opened; NULL:
                                             // plain
     const struct config_proxy *proxies[LISTENERS_MAX]; // by listener, as tls; NULL: none
-    struct jwt_keys *keys[AUTHS_MAX];                  // of config->auths
-    uint32_t number;                                   // 1 for the first, counting reloads
-    _Atomic uint32_t *route_open; // connections per route, all workers (admission)
+    struct tls_dialer *dialers[UPSTREAMS_MAX];         // of config->upstreams; NULL: none by https
+    struct tls_dialer *system_dialer; // of those who trust the system's authorities
+    struct jwt_keys *keys[AUTHS_MAX]; // of config->auths
+    uint32_t number;                  // 1 for the first, counting reloads
+    _Atomic uint32_t *route_open;     // connections per route, all workers (admission)
     _Atomic uint32_t
         worker_holds; // workers that still have connections of it or use it for new ones
 };

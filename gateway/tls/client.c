@@ -10,7 +10,7 @@ struct tls_client {
     WOLFSSL *session;
 };
 
-static const char *reason_of(int error) {
+const char *tls_client_reason(int error) {
     static const struct {
         int error;
         const char *reason;
@@ -35,7 +35,12 @@ static const char *reason_of(int error) {
             return rows[i].reason;
         }
     }
-    return wolfSSL_ERR_reason_error_string((unsigned long)error);
+    return NULL;
+}
+
+static const char *reason_of(int error) {
+    const char *known = tls_client_reason(error);
+    return known != NULL ? known : wolfSSL_ERR_reason_error_string((unsigned long)error);
 }
 
 static const char *session_prepare(struct tls_client *client, int file,

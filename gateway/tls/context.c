@@ -23,6 +23,10 @@ static const char suites[] =
     SUITES_CHACHA_13 ":" SUITES_AES_13 ":" SUITES_CHACHA_12 ":" SUITES_AES_12;
 #endif
 
+const char *tls_suites(void) {
+    return suites;
+}
+
 int tls_library_open(void) {
     bool is_ready = tls_memory_hook() == 0 && wolfSSL_Init() == WOLFSSL_SUCCESS;
     return is_ready ? 0 : -ENOTSUP;

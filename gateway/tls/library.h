@@ -64,5 +64,10 @@ uint32_t tls_handshake_text_bytes(WOLFSSL *session);
 int tls_memory_hook(void);
 // Takes from the C library, whatever the thread's arena, until it is called with false.
 void tls_memory_pass_by(bool is_passed_by);
+// context.c: which suites are on, the preferred first.
+const char *tls_suites(void);
+// client.c: what a client may be told of a server that it refuses, or was refused by; NULL: nothing
+// more than the library says.
+const char *tls_client_reason(int error);
 // Gives a context the callbacks of handshake.c.
 void tls_handshake_hook(WOLFSSL_CTX *library);

@@ -34,8 +34,7 @@ static void answer_finish(struct upstreams *upstreams, uint32_t number, bool has
     struct upstream_line *line = line_at(upstreams, number);
     bool keeps = line_has(line, LINE_KEEPS) && line_has(line, LINE_ASKED) && !has_rest &&
                  !line_has(line, LINE_DEAF) && outbox_is_empty(&line->outbox) &&
-                 !upstream_of(upstreams, line)->is_retired &&
-                 !server_of(upstreams, line)->is_gone;
+                 !upstream_of(upstreams, line)->is_retired && !server_of(upstreams, line)->is_gone;
     uint32_t exchange = line->exchange;
     if (keeps) {
         struct upstream_server *server = server_of(upstreams, line);
@@ -244,6 +243,9 @@ void answer_on_end(struct upstreams *upstreams, uint32_t number, int error) {
     bool is_busy = line->state >= LINE_ANSWER && line->state <= LINE_RAW;
     if (is_busy && (line_has(line, LINE_PAUSED) || line->held_block != 0)) {
         line_set(line, LINE_ENDED); // what it sent before comes first
+        if (error != 0) {
+            line_set(line, LINE_CUT);
+        }
         return;
     }
     switch (line->state) {

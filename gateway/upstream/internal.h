@@ -3,6 +3,7 @@
 #include "gateway/upstream/upstream.h"
 
 //   FREE -> SOCKET -> CONNECTING -> ANSWER -> BODY -> IDLE -> ANSWER
+//                         \-> SHAKING -^
 //                                     |  \      \-> CLOSING
 //                                     |   \-> RAW -> CLOSING
 //                                     '-> IDLE (an answer without a body)
@@ -11,6 +12,7 @@ enum line_state {
     LINE_FREE,
     LINE_SOCKET,     // the kernel, for a socket
     LINE_CONNECTING, // the service, to accept
+    LINE_SHAKING,    // by https: the service, in the handshake
     LINE_ANSWER,     // a head
     LINE_BODY,
     LINE_RAW,
@@ -35,7 +37,18 @@ enum line_flag {
     LINE_LINKED = 1 << 12, // `link` is a socket
     LINE_SPOKE = 1 << 13,  // bytes of this answer have come
     LINE_SHORT = 1 << 14,  // no memory for what should be sent: it fails in the next pump
+    LINE_CUT = 1 << 15,    // LINE_ENDED: by an error
 };
+
+struct line_tls { // pooled, beside a line by https
+    struct tls_dial dial;
+    uint32_t block; // arena: records that are being sent; 0: nothing is
+    uint32_t bytes, sent_bytes;
+    uint32_t text_bytes;             // of the outbox, in those; 0: they are the library's own
+    uint32_t owed_block, owed_bytes; // what it wrote by itself: to be sent first
+    bool is_ended;                   // the service has said that it sends no more
+};
+static_assert(sizeof(struct line_tls) <= UPSTREAM_TLS_BYTES, "pool element");
 
 // Beside enum upstream_ask_flag.
 enum exchange_flag {
@@ -98,7 +111,24 @@ void exchange_serve(struct upstreams *upstreams);
 // Those that have waited too long fail.
 void exchange_expire(struct upstreams *upstreams);
 
+// --- line_tls.c
+// For a line to a server by https, before anything else. False: there are too many.
+bool line_tls_take(struct upstreams *upstreams, uint32_t line);
+// What line_tls_take took; the line is freed.
+void line_tls_give(struct upstreams *upstreams, uint32_t line);
+// It is connected: the handshake begins.
+void line_tls_begin(struct upstreams *upstreams, uint32_t line);
+void line_tls_on_bytes(struct upstreams *upstreams, uint32_t line, struct span_mut received);
+void line_tls_on_end(struct upstreams *upstreams, uint32_t line, int error);
+// Sends, if nothing is in flight; `may_send`: also what waits in the outbox.
+void line_tls_pump(struct upstreams *upstreams, uint32_t line, bool may_send);
+// True: the send of so much of the outbox is over, or failed (nothing counts as sent then).
+bool line_tls_on_sent(struct upstreams *upstreams, uint32_t line, const struct link_event *event,
+                      uint64_t *text_bytes);
+
 // --- line.c
+// The request goes out on a line that is ready for it.
+void line_begin(struct upstreams *upstreams, uint32_t line);
 // A line for the exchange: an idle one, or a new one. False: no memory or no descriptor.
 bool line_take(struct upstreams *upstreams, uint32_t exchange, uint8_t server);
 // Writes the state; the only place that does.

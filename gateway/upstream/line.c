@@ -15,7 +15,8 @@ enum {
 static const uint16_t line_moves[LINE_STATE_COUNT] = {
     [LINE_FREE] = 1 << LINE_SOCKET,
     [LINE_SOCKET] = 1 << LINE_CONNECTING | 1 << LINE_CLOSING | 1 << LINE_FREE,
-    [LINE_CONNECTING] = 1 << LINE_ANSWER | 1 << LINE_CLOSING,
+    [LINE_CONNECTING] = 1 << LINE_SHAKING | 1 << LINE_ANSWER | 1 << LINE_CLOSING,
+    [LINE_SHAKING] = 1 << LINE_ANSWER | 1 << LINE_CLOSING,
     [LINE_ANSWER] = 1 << LINE_BODY | 1 << LINE_RAW | 1 << LINE_CLOSING,
     [LINE_BODY] = 1 << LINE_IDLE | 1 << LINE_CLOSING,
     [LINE_RAW] = 1 << LINE_CLOSING,
@@ -97,8 +98,7 @@ static void idle_remove(struct upstreams *upstreams, uint32_t number) {
     line_at(upstreams, at)->next = next;
 }
 
-// The request goes out on a line that is connected.
-static void line_begin(struct upstreams *upstreams, uint32_t number) {
+void line_begin(struct upstreams *upstreams, uint32_t number) {
     struct upstream_line *line = line_at(upstreams, number);
     struct upstream_exchange *exchange = exchange_at(upstreams, line->exchange);
     line_move(upstreams, number, LINE_ANSWER);
@@ -122,10 +122,18 @@ static uint32_t line_open(struct upstreams *upstreams, uint16_t upstream, uint8_
     struct upstream_line *line = line_at(upstreams, number);
     *line = (struct upstream_line){.upstream = upstream, .server = server, .link = LINK_NONE};
     struct upstream_server *at = server_of(upstreams, line);
+    bool is_secure = upstream_of(upstreams, line)->origins[at->origin].is_secure;
+    if (is_secure && !line_tls_take(upstreams, number)) {
+        pool_give(&upstreams->lines, number);
+        return 0;
+    }
     bool is_unix = at->address.kind == ADDRESS_UNIX;
     bool is_v6 = !is_unix && !address_is_v4(&at->address);
     if (!link_socket(upstreams->link, (enum address_kind)at->address.kind, is_v6,
                      UPSTREAM_LINK_TAG | number)) {
+        if (is_secure) {
+            line_tls_give(upstreams, number);
+        }
         pool_give(&upstreams->lines, number);
         return 0;
     }
@@ -183,6 +191,9 @@ static void line_free(struct upstreams *upstreams, uint32_t number) {
     upstreams->items[upstream].lines--;
     server_of(upstreams, line)->lines--;
     server_settle(server_of(upstreams, line));
+    if (line->tls != 0) {
+        line_tls_give(upstreams, number);
+    }
     if (line_has(line, LINE_TOUCHED)) { // its place in the list is found empty by the next pump
         for (uint32_t i = 0; i < upstreams->touched_count; i++) {
             upstreams->touched[i] = upstreams->touched[i] == number ? 0 : upstreams->touched[i];
@@ -204,7 +215,7 @@ void line_close(struct upstreams *upstreams, uint32_t number, bool flushes) {
     }
     block_give(upstreams, &line->head_block, &line->head_bytes);
     block_give(upstreams, &line->held_block, &line->held_bytes);
-    bool is_connected = line->state > LINE_CONNECTING;
+    bool is_connected = line->state >= LINE_ANSWER;
     bool waits =
         flushes && is_connected && !line_has(line, LINE_DEAF) && !outbox_is_empty(&line->outbox);
     if (waits) {
@@ -233,7 +244,7 @@ void line_fail(struct upstreams *upstreams, uint32_t number, enum fault_id fault
               log_span("upstream", span_make(upstream->name, upstream->name_bytes)),
               log_text("server", address), log_text("cause", fault_get(fault)->name),
               log_text("detail", detail == NULL ? "-" : detail->text), log_bool("out", opens));
-    bool may_retry = line->state <= LINE_CONNECTING;
+    bool may_retry = line->state < LINE_ANSWER;
     if (exchange != 0 && may_retry) {
         exchange_retry(upstreams, exchange, fault_get(fault));
         check(line->exchange == 0);
@@ -292,13 +303,21 @@ static void on_connected(struct upstreams *upstreams, uint32_t number, int error
         return;
     }
     counter_add(upstreams->counters, COUNTER_upstream_connects, 1);
-    line_begin(upstreams, number);
+    if (line->tls != 0) {
+        line_tls_begin(upstreams, number);
+    } else {
+        line_begin(upstreams, number);
+    }
 }
 
 static void on_sent(struct upstreams *upstreams, uint32_t number, const struct link_event *event) {
     struct upstream_line *line = line_at(upstreams, number);
+    uint64_t bytes = event->bytes;
+    if (line->tls != 0 && !line_tls_on_sent(upstreams, number, event, &bytes)) {
+        return;
+    }
     line_clear(line, LINE_SENDING);
-    outbox_sent(upstreams->outboxes, &line->outbox, event->bytes);
+    outbox_sent(upstreams->outboxes, &line->outbox, bytes);
     line->progress_ms = (uint32_t)upstreams->now_ms;
     if (event->error != 0) { // what it has answered may still be read
         line_set(line, LINE_DEAF);
@@ -323,10 +342,16 @@ static void on_bytes(struct upstreams *upstreams, uint32_t number, const struct 
     } else {
         line_clear(line, LINE_BURSTS);
     }
-    if (line->state != LINE_ANSWER) { // there only a whole head counts: one that trickles does not
+    // In a handshake one deadline holds, whatever comes; and where an answer is awaited only a
+    // whole head counts: one that trickles does not.
+    if (line->state != LINE_ANSWER && line->state != LINE_SHAKING) {
         line->progress_ms = (uint32_t)upstreams->now_ms;
     }
-    answer_feed(upstreams, number, bytes);
+    if (line->tls != 0) {
+        line_tls_on_bytes(upstreams, number, bytes);
+    } else {
+        answer_feed(upstreams, number, bytes);
+    }
 }
 
 void upstreams_on_event(struct upstreams *upstreams, const struct link_event *event) {
@@ -355,7 +380,11 @@ void upstreams_on_event(struct upstreams *upstreams, const struct link_event *ev
         break;
     case LINK_EVENT_END:
     case LINK_EVENT_ERROR:
-        answer_on_end(upstreams, number, event->error);
+        if (line->tls != 0) {
+            line_tls_on_end(upstreams, number, event->error);
+        } else {
+            answer_on_end(upstreams, number, event->error);
+        }
         break;
     case LINK_EVENT_SENT:
         on_sent(upstreams, number, event);
@@ -374,7 +403,7 @@ void upstreams_on_event(struct upstreams *upstreams, const struct link_event *ev
 
 void line_receive(struct upstreams *upstreams, uint32_t number) {
     struct upstream_line *line = line_at(upstreams, number);
-    bool reads = line->state >= LINE_ANSWER && line->state <= LINE_IDLE &&
+    bool reads = line->state >= LINE_SHAKING && line->state <= LINE_IDLE &&
                  !line_has(line, LINE_PAUSED) && line->held_block == 0;
     if (!reads || !link_may_receive(upstreams->link, line->link)) {
         return;
@@ -409,7 +438,7 @@ void line_read_on(struct upstreams *upstreams, uint32_t number) {
     bool is_over = line_has(line, LINE_ENDED) && !line_has(line, LINE_PAUSED) &&
                    line->held_block == 0 && line->state != LINE_CLOSING;
     if (is_over) {
-        answer_on_end(upstreams, number, 0);
+        answer_on_end(upstreams, number, line_has(line, LINE_CUT) ? -ECONNRESET : 0);
     }
     line_receive(upstreams, number);
 }
@@ -432,7 +461,9 @@ static void pump_one(struct upstreams *upstreams, uint32_t number) {
     }
     bool may_send = (line->state >= LINE_ANSWER && line->state <= LINE_RAW) ||
                     (line->state == LINE_CLOSING && line_has(line, LINE_FLUSHES));
-    if (may_send && !line_has(line, LINE_DEAF) && outbox_may_send(&line->outbox)) {
+    if (line->tls != 0) {
+        line_tls_pump(upstreams, number, may_send);
+    } else if (may_send && !line_has(line, LINE_DEAF) && outbox_may_send(&line->outbox)) {
         struct span pieces[SEND_PIECES_MAX];
         uint32_t count = outbox_gather(upstreams->outboxes, &line->outbox, pieces, SEND_PIECES_MAX,
                                        GATHER_BYTES_MAX);

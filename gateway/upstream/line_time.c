@@ -33,6 +33,7 @@ static int32_t line_deadline(const struct upstreams *upstreams, uint32_t number)
     switch (line->state) {
     case LINE_SOCKET:
     case LINE_CONNECTING:
+    case LINE_SHAKING:
         earliest(upstreams, &best, line->progress_ms + upstream->connect_ms);
         break;
     case LINE_ANSWER: // while the client still has to bring its body, its deadlines count
@@ -93,6 +94,7 @@ void line_on_time(struct upstreams *upstreams, uint32_t number) {
     switch (line->state) {
     case LINE_SOCKET:
     case LINE_CONNECTING:
+    case LINE_SHAKING:
         line_fail(upstreams, number, FAULT_upstream_connect_timeout, NULL);
         return;
     case LINE_ANSWER:

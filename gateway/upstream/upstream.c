@@ -11,6 +11,8 @@ void upstreams_memory_size(struct upstreams_memory *memory) {
     memory->line_book.length = pool_book_bytes(line_bytes, memory->line_max);
     memory->exchange_space.length = pool_space_bytes(exchange_bytes, memory->exchange_max);
     memory->exchange_book.length = pool_book_bytes(exchange_bytes, memory->exchange_max);
+    memory->secure_space.length = pool_space_bytes(UPSTREAM_TLS_BYTES, UPSTREAM_TLS_LINES_MAX);
+    memory->secure_book.length = pool_book_bytes(UPSTREAM_TLS_BYTES, UPSTREAM_TLS_LINES_MAX);
     // Twice, since the place of a line that was freed stays taken until the next pump.
     memory->touched.length = 2 * ((uint64_t)memory->line_max + 1) * sizeof(uint32_t);
     memory->items.length = UPSTREAMS_ALIVE_MAX * sizeof(struct upstream);
@@ -26,6 +28,8 @@ void upstreams_init(struct upstreams *upstreams, const struct upstreams_memory *
               memory->line_book);
     pool_init(&upstreams->exchanges, UPSTREAM_EXCHANGE_BYTES, memory->exchange_max,
               memory->exchange_space, memory->exchange_book);
+    pool_init(&upstreams->secures, UPSTREAM_TLS_BYTES, UPSTREAM_TLS_LINES_MAX, memory->secure_space,
+              memory->secure_book);
     upstreams->items = (struct upstream *)(void *)memory->items.data;
     upstreams->touched = (uint32_t *)(void *)memory->touched.data;
     upstreams->touched_max = (uint32_t)(memory->touched.length / sizeof(uint32_t));
@@ -37,7 +41,8 @@ void upstreams_init(struct upstreams *upstreams, const struct upstreams_memory *
 // --- the configuration
 
 static void origin_make(struct upstream_origin *origin, const struct config_server *config) {
-    *origin = (struct upstream_origin){.address = config->address.address};
+    *origin = (struct upstream_origin){.address = config->address.address,
+                                       .is_secure = config->is_secure};
     if (config->address.path.length > 0) {
         check(config->address.path.length < sizeof origin->path);
         memcpy(origin->path, config->address.path.data, config->address.path.length);
@@ -72,7 +77,7 @@ static void upstream_make(struct upstream *upstream, const struct config_upstrea
 static bool origin_is_same(const struct upstream_origin *a, const struct upstream_origin *b) {
     return a->address.kind == b->address.kind && a->address.port == b->address.port &&
            memcmp(a->address.ip, b->address.ip, sizeof a->address.ip) == 0 &&
-           strcmp(a->path, b->path) == 0 &&
+           strcmp(a->path, b->path) == 0 && a->is_secure == b->is_secure &&
            span_equal(span_make(a->host, a->host_bytes), span_make(b->host, b->host_bytes));
 }
 
@@ -149,6 +154,13 @@ bool upstreams_config_set(struct upstreams *upstreams, const struct config *conf
         }
     }
     return true;
+}
+
+void upstreams_dialers_set(struct upstreams *upstreams, const struct config *config,
+                           struct tls_dialer *const *dialers) {
+    for (uint32_t i = 0; i < config->upstream_count; i++) {
+        upstreams->items[upstreams->of_config[i]].dialer = dialers[i];
+    }
 }
 
 void upstreams_stop(struct upstreams *upstreams) {

@@ -10,6 +10,8 @@
 //                       '------------'             '--> RAW --> over, the line is closed
 //                        another server
 //
+//   (by https a handshake stands between CONNECTING and ANSWER, within the same deadline)
+//
 //   WAITING     every line to the servers that may be asked is busy: connect deadline
 //   CONNECTING  a socket, its connection: connect deadline, then another server, CONNECT_TRIES_MAX
 //   ANSWER      the service's head: response deadline, anew with each send that it takes and each
@@ -33,6 +35,7 @@
 #include "gateway/config/config.h"
 #include "gateway/link/link.h"
 #include "gateway/seam/log.h"
+#include "gateway/tls/dial.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -86,6 +89,7 @@ struct upstream_origin {
     struct address address; // ADDRESS_IP with its port, ADDRESS_UNIX; ADDRESS_NONE: `host` has it
     char path[108];         // ADDRESS_UNIX
     bool is_answered;       // its name was looked up, be it in vain
+    bool is_secure;         // https
     uint8_t host_bytes;     // 0: it is one server, for ever
     uint8_t host[RESOLVE_HOST_BYTES_MAX];
 };
@@ -114,7 +118,8 @@ static inline bool upstream_server_is_present(const struct upstream_server *serv
 struct upstream {
     struct upstream_server servers[UPSTREAM_PLACES_MAX];
     struct upstream_origin origins[UPSTREAM_SERVERS_MAX];
-    uint32_t server_count; // places up to the last one that was ever taken
+    const struct tls_dialer *dialer; // for those by https; the newest site's
+    uint32_t server_count;           // places up to the last one that was ever taken
     uint32_t origin_count;
     uint32_t waiting_first, waiting_last, waiting_count; // exchanges, oldest first
     uint32_t pending;                                    // exchanges, also waiting ones
@@ -146,11 +151,16 @@ struct upstream_line {
     uint32_t sent_ms;                // when the send in flight was begun
     uint16_t upstream;
     uint16_t flags; // enum line_flag
+    uint16_t tls;   // by https: its element of `secures`
     uint8_t server;
     uint8_t state; // enum line_state
     uint8_t interims;
 };
-enum { UPSTREAM_LINE_BYTES = 128, UPSTREAM_EXCHANGE_BYTES = 64 }; // of pool elements
+enum {
+    UPSTREAM_LINE_BYTES = 128,
+    UPSTREAM_EXCHANGE_BYTES = 64,
+    UPSTREAM_TLS_BYTES = 64
+}; // of pool elements
 static_assert(sizeof(struct upstream_line) <= UPSTREAM_LINE_BYTES, "pool element");
 
 struct upstream_exchange {
@@ -179,6 +189,7 @@ struct upstreams {
     struct upstream_owner owner;
     struct pool lines;      // 128 B
     struct pool exchanges;  // 64 B
+    struct pool secures;    // 64 B: of lines by https
     struct wheel wheel;     // of lines
     struct upstream *items; // UPSTREAMS_ALIVE_MAX
     uint16_t of_config[UPSTREAMS_MAX];
@@ -194,6 +205,7 @@ struct upstreams {
 struct upstreams_memory { // ranges handed in, reserved by the owner
     uint32_t line_max, exchange_max;
     struct memory line_space, line_book, exchange_space, exchange_book, touched, items;
+    struct memory secure_space, secure_book;
 };
 // Fills the length fields from the two maxima.
 void upstreams_memory_size(struct upstreams_memory *memory);
@@ -204,6 +216,11 @@ void upstreams_init(struct upstreams *upstreams, const struct upstreams_memory *
 // From now on these are the upstreams; what is defined as before keeps its lines and its health.
 // False: too many of older configurations still have exchanges.
 MUST_USE bool upstreams_config_set(struct upstreams *upstreams, const struct config *config);
+
+// By index in the configuration, which is set: what servers by https are asked with. They live as
+// long as exchanges of that configuration.
+void upstreams_dialers_set(struct upstreams *upstreams, const struct config *config,
+                           struct tls_dialer *const *dialers);
 
 // The addresses of names, as one table: for each name one record after the other. What a name had
 // and has no more is not asked any more: its idle lines are closed, and others end by themselves. A

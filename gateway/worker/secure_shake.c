@@ -12,10 +12,11 @@ static struct secure_shake *shake_at(const struct clients *clients, const struct
     return &clients->secures->shakes[secure->shake];
 }
 
-// What the library may take, in bytes.
+// What the library may take, in bytes: for clients, and for connections to services, which are on
+// the same thread and so of the same arena.
 static uint64_t memory_limit(const struct secures_options *options) {
     uint64_t kept = options->keeps_library ? options->connection_max : 0;
-    return TLS_MEMORY_BYTES_MAX + kept * TLS_KEPT_BYTES_MAX;
+    return TLS_MEMORY_BYTES_MAX + (kept + UPSTREAM_TLS_LINES_MAX) * TLS_KEPT_BYTES_MAX;
 }
 
 void secures_memory_size(struct secures_options *options) {

@@ -139,6 +139,7 @@ static void give_back(struct worker *worker, uint64_t now_ms) {
                             &worker->clients.conns.entries,
                             &worker->upstreams.lines,
                             &worker->upstreams.exchanges,
+                            &worker->upstreams.secures,
                             &worker->proxy.pool,
                             &worker->channels,
                             &worker->subscriptions,

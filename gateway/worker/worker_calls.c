@@ -41,6 +41,7 @@ static void on_site(struct worker *worker, const struct bus_event *call) {
         stream_site_set(&worker->stream, site);
         worker->worker_queue_bytes = site->config->worker_queue_bytes;
         worker->secures.contexts = site->tls;
+        upstreams_dialers_set(&worker->upstreams, site->config, site->dialers);
         worker->clients.proxies = site->proxies;
     } else { // it was counted as one that will use it
         atomic_fetch_sub_explicit(&site->worker_holds, 1, memory_order_release);

@@ -109,6 +109,8 @@ static void layout_upstreams(struct layout *layout, struct worker_reserve *reser
     upstreams->exchange_book = part(reserve, upstreams->exchange_book.length);
     upstreams->touched = part(reserve, upstreams->touched.length);
     upstreams->items = part(reserve, upstreams->items.length);
+    upstreams->secure_space = part(reserve, upstreams->secure_space.length);
+    upstreams->secure_book = part(reserve, upstreams->secure_book.length);
     layout->relays = part(reserve, ((uint64_t)connection_max + 1) * sizeof(uint32_t));
     uint32_t relay_bytes = sizeof(struct proxy_relay);
     layout->relay_max = upstreams->exchange_max; // a tunnel outlives its client by its close
@@ -288,7 +290,11 @@ static int proxy_open(struct worker *worker, const struct layout *layout,
     pool_init(&worker->proxy.pool, sizeof(struct proxy_relay), layout->relay_max,
               layout->relay_space, layout->relay_book);
     prng_init(&worker->proxy.prng, options->random[5]);
-    return upstreams_config_set(&worker->upstreams, options->site->config) ? 0 : -ENOSPC;
+    if (!upstreams_config_set(&worker->upstreams, options->site->config)) {
+        return -ENOSPC;
+    }
+    upstreams_dialers_set(&worker->upstreams, options->site->config, options->site->dialers);
+    return 0;
 }
 
 static void stream_open(struct worker *worker, const struct layout *layout,

@@ -2,6 +2,7 @@
 #include "tests/unit/gateway/config/harness.h"
 
 #define COUNT_OF(rows) (sizeof(rows) / sizeof((rows)[0]))
+#define WEB(rest) LISTENER "upstreams: {web: {" rest "}}\n" PROXY
 #define PROXY "routes: [{path: /, proxy: {upstream: web}, upgrade: false}]\n"
 
 Test(config_upstreams, what_is_said_and_what_is_not) {
@@ -39,15 +40,15 @@ Test(config_upstreams, what_is_said_and_what_is_not) {
 Test(config_upstreams, servers_by_name) {
     const struct config *config = world_open(
         LISTENER "upstreams:\n"
-                 "  web: {servers: [\"http://orders.internal:8080\", \"http://orders.internal\", "
+                 "  web: {servers: [\"http://orders.example:8080\", \"http://orders.example\", "
                  "\"http://10.0.0.6\", \"http://a_b-c.\"], resolve: 100ms}\n" PROXY);
     const struct config_upstream *web = &config->upstreams[0];
     cr_assert(web->server_count == 4 && web->resolve_ms == 100);
-    cr_assert(span_is(web->servers[0].host, "orders.internal"));
-    cr_assert(span_is(web->servers[0].authority, "orders.internal:8080"));
+    cr_assert(span_is(web->servers[0].host, "orders.example"));
+    cr_assert(span_is(web->servers[0].authority, "orders.example:8080"));
     cr_assert_eq(web->servers[0].address.address.kind, ADDRESS_NONE);
     cr_assert_eq(web->servers[0].address.address.port, 8080);
-    cr_assert(span_is(web->servers[1].host, "orders.internal"));
+    cr_assert(span_is(web->servers[1].host, "orders.example"));
     cr_assert_eq(web->servers[1].address.address.port, 80);
     cr_assert_eq(web->servers[2].host.length, 0);
     cr_assert_eq(web->servers[2].address.address.kind, ADDRESS_IP);
@@ -56,6 +57,46 @@ Test(config_upstreams, servers_by_name) {
     config = world_open(LISTENER "upstreams: {web: {servers: [\"http://web\"]}}\n" PROXY);
     cr_assert_eq(config->upstreams[0].resolve_ms, 30000);
     config_close(&config);
+}
+
+Test(config_upstreams, servers_by_https) {
+    const struct config *config = world_open(
+        LISTENER "upstreams:\n"
+                 "  web: {servers: [\"https://orders.example\", \"https://10.0.0.5:8443\", "
+                 "\"http://10.0.0.5\"], ca: fullchain.pem, certificate: fullchain.pem, key: "
+                 "key.pem}\n"
+                 "  plain: {servers: [\"http://10.0.0.5\"]}\n" PROXY);
+    const struct config_upstream *web = &config->upstreams[0];
+    cr_assert_eq(web->server_count, 3);
+    cr_assert(web->servers[0].is_secure && web->servers[0].address.address.port == 443);
+    cr_assert(span_is(web->servers[0].host, "orders.example"));
+    cr_assert(span_is(web->servers[0].authority, "orders.example"));
+    cr_assert(web->servers[1].is_secure && web->servers[1].address.address.port == 8443);
+    cr_assert(!web->servers[2].is_secure && web->servers[2].address.address.port == 80);
+    cr_assert(web->tls.is_present && !web->tls.is_system_ca);
+    cr_assert(span_is(web->tls.ca, "a chain") && span_is(web->tls.key, "a key"));
+    cr_assert(!config->upstreams[1].tls.is_present && config->system_ca.length == 0);
+    config_close(&config);
+}
+
+Test(config_upstreams, https_that_cannot_be) {
+    static const struct refusal rows[] = {
+        {WEB("servers: [\"https://a\"]"),
+         "f.yaml:2:29: `servers[]` is asked by https, and the system's authorities "
+         "/etc/ssl/certs/ca-certificates.crt cannot be read; install ca-certificates, or write "
+         "`ca: FILE`\n"},
+        {WEB("servers: [\"https://a\"], ca: none.pem"),
+         "f.yaml:2:47: `ca` `none.pem` cannot be read: No such file or directory; create it, or "
+         "correct the path\n"},
+        {WEB("servers: [\"http://a\"], ca: fullchain.pem"),
+         "f.yaml:2:46: `ca`, `certificate` and `key` have no meaning without a server by https; "
+         "write https://host:port, or remove them\n"},
+        {WEB("servers: [\"https://a\"], ca: fullchain.pem, certificate: fullchain.pem"),
+         "f.yaml:2:47: `certificate` and `key` go together; write both, or none\n"},
+        {WEB("servers: [\"https://a\"], ca: fullchain.pem, key: key.pem"),
+         "f.yaml:2:47: `certificate` and `key` go together; write both, or none\n"},
+    };
+    world_refuses(rows, COUNT_OF(rows));
 }
 
 // Whether that is a server by name.
@@ -117,38 +158,34 @@ Test(config_upstreams, every_word_of_balance) {
     }
 }
 
-#define WEB(rest) LISTENER "upstreams: {web: {" rest "}}\n" PROXY
-
 Test(config_upstreams, servers_that_are_none) {
     static const struct refusal rows[] = {
         {WEB("connect: 1s"), "f.yaml:2:18: `upstreams.NAME.servers` is missing; add it\n"},
         {WEB("servers: []"), "f.yaml:2:28: `servers` is empty; add one such as "
                              "\"http://10.0.0.5:8000\"\n"},
         {WEB("servers: [a]"), "f.yaml:2:29: `servers[]` is `a`, which is no server; write "
-                              "http://host:port or unix:/path\n"},
-        {WEB("servers: [\"https://1.2.3.4\"]"),
-         "f.yaml:2:29: `servers[]` is `https://1.2.3.4`, which asks for TLS, which is not built "
-         "yet in this version; write http://host:port\n"},
+                              "http://host:port, https://host:port or unix:/path\n"},
         {WEB("servers: [\"http://web:0\"]"),
          "f.yaml:2:29: `servers[]` is `http://web:0`, which has no port of 1 to 65535; write it "
-         "such as http://orders.internal:8000\n"},
+         "such as http://orders.example:8000\n"},
         {WEB("servers: [\"http://web:65536\"]"),
          "f.yaml:2:29: `servers[]` is `http://web:65536`, which has no port of 1 to 65535; write "
-         "it such as http://orders.internal:8000\n"},
+         "it such as http://orders.example:8000\n"},
         {WEB("servers: [\"http://web:80:80\"]"),
          "f.yaml:2:29: `servers[]` is `http://web:80:80`, which has no port of 1 to 65535; write "
-         "it such as http://orders.internal:8000\n"},
+         "it such as http://orders.example:8000\n"},
         {WEB("servers: [\"http://web\", \"http://web:80\"]"),
          "f.yaml:2:43: `servers[]` has `http://web:80` twice; remove one\n"},
         {WEB("servers: [\"http://web\"], resolve: 99ms"),
-         "f.yaml:2:53: `upstreams.NAME.resolve` is `99ms`, which is too small; write 100ms to 480h\n"},
+         "f.yaml:2:53: `upstreams.NAME.resolve` is `99ms`, which is too small; write 100ms to "
+         "480h\n"},
         {WEB("servers: [\"http://1.2.3.4/\"]"),
          "f.yaml:2:29: `servers[]` is `http://1.2.3.4/`, which holds a path; write "
          "http://host:port, since requests keep their own path\n"},
         {WEB("servers: [\"http://1.2.3.4:0\"]"),
          "f.yaml:2:29: `servers[]` is `http://1.2.3.4:0`, which has no address or name "
-         "behind http://; write it such as http://10.0.0.5:8000 or "
-         "http://orders.internal:8000\n"},
+         "behind ://; write it such as http://10.0.0.5:8000 or "
+         "http://orders.example:8000\n"},
         {WEB("servers: [\"http://1.2.3.4\", \"http://1.2.3.4:80\"]"),
          "f.yaml:2:47: `servers[]` has `http://1.2.3.4:80` twice; remove one\n"},
         {WEB("servers: [\"unix:\"]"), "f.yaml:2:29: `servers[]` is `unix:`, which names no socket "

@@ -125,8 +125,9 @@ static inline struct upstream_test *upstream_test_open(uint32_t server_count) {
     struct upstreams_memory memory = {.line_max = UPSTREAM_TEST_LINES,
                                       .exchange_max = UPSTREAM_TEST_LINES};
     upstreams_memory_size(&memory);
-    struct memory *ranges[] = {&memory.line_space,    &memory.line_book, &memory.exchange_space,
-                               &memory.exchange_book, &memory.touched,   &memory.items};
+    struct memory *ranges[] = {&memory.line_space,    &memory.line_book,  &memory.exchange_space,
+                               &memory.exchange_book, &memory.touched,    &memory.items,
+                               &memory.secure_space,  &memory.secure_book};
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
         *ranges[i] = conn_test_reserve(ranges[i]->length);
     }

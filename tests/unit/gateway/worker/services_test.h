@@ -7,8 +7,9 @@
 static inline void services_make(struct worker *worker, uint32_t connection_max) {
     struct upstreams_memory memory = {.line_max = 16, .exchange_max = 16};
     upstreams_memory_size(&memory);
-    struct memory *ranges[] = {&memory.line_space,    &memory.line_book, &memory.exchange_space,
-                               &memory.exchange_book, &memory.touched,   &memory.items};
+    struct memory *ranges[] = {&memory.line_space,    &memory.line_book,  &memory.exchange_space,
+                               &memory.exchange_book, &memory.touched,    &memory.items,
+                               &memory.secure_space,  &memory.secure_book};
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
         *ranges[i] = conn_test_reserve(ranges[i]->length);
     }
