@@ -9,9 +9,7 @@ bool broadcast_init(struct broadcast *broadcast, const struct team *team, struct
                     struct broadcast_order *order) {
     *broadcast = (struct broadcast){.order = order, .member = member, .options = team->options};
     broadcast->received = calloc(member->peer_count, sizeof *broadcast->received);
-    uint8_t opcode = team->options->is_text ? OPCODE_TEXT : OPCODE_BINARY;
-    if (broadcast->received == NULL ||
-        burst_init(&broadcast->burst, opcode, team->options->size, 1) != 0) {
+    if (broadcast->received == NULL || member_burst(team->options, &broadcast->burst, 1) != 0) {
         free(broadcast->received);
         member_problem(member, "out of memory");
         return false;

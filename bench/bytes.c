@@ -9,6 +9,9 @@ void bytes_free(struct bytes *bytes) {
 }
 
 bool bytes_add(struct bytes *bytes, const uint8_t *data, size_t count) {
+    if (count == 0) {
+        return true; // memcpy may not be given NULL
+    }
     if (bytes->count + count > bytes->capacity) {
         size_t capacity = (bytes->count + count) * 2;
         uint8_t *grown = realloc(bytes->data, capacity);

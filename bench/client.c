@@ -1,5 +1,6 @@
 #include "bench/client.h"
 
+#include "bench/client_send.h"
 #include "bench/nats.h"
 #include "bench/secure.h"
 
@@ -53,6 +54,10 @@ int client_init(struct client *client, const struct client_options *options,
     if (options->is_secure && !secure_init(options->does_resume)) {
         return -ENOTSUP;
     }
+    client->inflater = options->does_deflate ? inflater_open() : NULL;
+    if (options->does_deflate && client->inflater == NULL) {
+        return -ENOMEM;
+    }
     handshake_accept(options->key, client->accept);
     client->now_ns = client_clock_ns();
     return 0;
@@ -93,6 +98,7 @@ void client_fini(struct client *client) {
         peer_end(client, &client->peers[i]);
     }
     close(client->epoll);
+    inflater_close(client->inflater);
     free(client->peers);
     free(client->buffer);
 }
@@ -163,71 +169,9 @@ int client_connect(struct client *client, struct peer *peer) {
     return 0;
 }
 
-static ssize_t peer_put(struct peer *peer, const uint8_t *bytes, size_t count) {
-    return peer->secure != NULL ? secure_send(peer->secure, bytes, count)
-                                : send(peer->fd, bytes, count, MSG_NOSIGNAL);
-}
-
 static ssize_t peer_get(struct peer *peer, uint8_t *bytes, size_t room) {
     return peer->secure != NULL ? secure_receive(peer->secure, bytes, room)
                                 : recv(peer->fd, bytes, room, 0);
-}
-
-static void peer_flush(struct peer *peer) {
-    size_t done = 0;
-    while (done < peer->out.count) {
-        ssize_t sent = peer_put(peer, peer->out.data + done, peer->out.count - done);
-        if (sent < 0) {
-            if (errno != EAGAIN && errno != EINTR) {
-                peer->out.count = 0; // The receive side learns of the end, and ends the peer.
-                return;
-            }
-            break;
-        }
-        done += (size_t)sent;
-    }
-    if (done == peer->out.count) {
-        bytes_free(&peer->out);
-    } else if (done > 0) {
-        peer->out.count -= done;
-        memmove(peer->out.data, peer->out.data + done, peer->out.count);
-    }
-}
-
-void client_send(struct client *client, struct peer *peer, const uint8_t *bytes, size_t count) {
-    if (peer->fd < 0 || peer->state < PEER_HANDSHAKE) {
-        return;
-    }
-    size_t done = 0;
-    if (peer->out.count == 0) {
-        ssize_t sent = peer_put(peer, bytes, count);
-        if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-            return; // The receive side learns of the end, and ends the peer.
-        }
-        done = sent < 0 ? 0 : (size_t)sent;
-    }
-    if (done < count && !bytes_add(&peer->out, bytes + done, count - done)) {
-        client_fail(client, "out of memory for unsent bytes");
-    }
-}
-
-static void send_control(struct client *client, struct peer *peer, uint8_t opcode,
-                         const uint8_t *payload, size_t count) {
-    static const uint8_t mask[4] = {0x11, 0x22, 0x33, 0x44};
-    uint8_t frame[14 + 125];
-    size_t header = frame_header_write(frame, opcode, count, mask);
-    memcpy(frame + header, payload, count);
-    frame_mask(frame + header, count, mask);
-    client_send(client, peer, frame, header + count);
-}
-
-void client_close(struct client *client, struct peer *peer, uint16_t code) {
-    if (peer->state != PEER_OPEN || peer->has_closed) {
-        return;
-    }
-    uint8_t payload[2] = {(uint8_t)(code >> 8), (uint8_t)code};
-    send_control(client, peer, OPCODE_CLOSE, payload, sizeof payload);
-    peer->has_closed = true;
 }
 
 static void send_request(struct client *client, struct peer *peer) {
@@ -240,7 +184,8 @@ static void send_request(struct client *client, struct peer *peer) {
         &(struct handshake_request){.path = is_first ? options->first_path : options->path,
                                     .number = (options->first_index + peer->index) % numbers,
                                     .host = options->host,
-                                    .key = options->key});
+                                    .key = options->key,
+                                    .extensions = options->does_deflate ? DEFLATE_OFFER : NULL});
     peer->state = PEER_HANDSHAKE;
     client_send(client, peer, (uint8_t *)request, length);
 }
@@ -252,13 +197,20 @@ static void on_close_frame(struct client *client, struct peer *peer, const struc
         peer->close_code = (uint16_t)(payload[0] << 8 | payload[1]);
     }
     if (!peer->has_closed) {
-        send_control(client, peer, OPCODE_CLOSE, payload, frame->payload_length >= 2 ? 2 : 0);
+        client_send_control(client, peer, OPCODE_CLOSE, payload,
+                            frame->payload_length >= 2 ? 2 : 0);
         peer->has_closed = true;
     }
     peer->state = PEER_CLOSING; // The server closes TCP first (RFC 6455 s7.1.1).
 }
 
-static void deliver(struct client *client, struct peer *peer, const uint8_t *bytes, size_t count) {
+static void deliver(struct client *client, struct peer *peer, const uint8_t *bytes, size_t count,
+                    bool is_packed) {
+    if (is_packed && !inflater_message(client->inflater, &bytes, &count)) {
+        client_fail(client, "connection %u: a message that cannot be inflated", peer->index);
+        return;
+    }
+    client->packed_count += is_packed;
     if (client->options.nats != NULL) {
         nats_take(client, peer, bytes, count);
         return;
@@ -270,6 +222,9 @@ static void deliver(struct client *client, struct peer *peer, const uint8_t *byt
 }
 
 static void on_fragment(struct client *client, struct peer *peer, const struct frame *frame) {
+    if (frame->opcode != OPCODE_CONTINUATION) {
+        peer->is_packed = frame->is_packed;
+    }
     if (!bytes_add(&peer->message, frame->payload, frame->payload_length)) {
         client_fail(client, "out of memory for a fragmented message");
         return;
@@ -279,7 +234,7 @@ static void on_fragment(struct client *client, struct peer *peer, const struct f
     }
     struct bytes message = peer->message;
     memset(&peer->message, 0, sizeof peer->message);
-    deliver(client, peer, message.data, message.count);
+    deliver(client, peer, message.data, message.count, peer->is_packed);
     free(message.data);
 }
 
@@ -291,7 +246,7 @@ static void on_frame(struct client *client, struct peer *peer, const struct fram
     case OPCODE_PING:
         peer->pings++;
         client->ping_count++;
-        send_control(client, peer, OPCODE_PONG, frame->payload, frame->payload_length);
+        client_send_control(client, peer, OPCODE_PONG, frame->payload, frame->payload_length);
         if (client->hooks.on_ping != NULL) {
             client->hooks.on_ping(client, peer);
         }
@@ -303,7 +258,7 @@ static void on_frame(struct client *client, struct peer *peer, const struct fram
             on_fragment(client, peer, frame);
             break;
         }
-        deliver(client, peer, frame->payload, frame->payload_length);
+        deliver(client, peer, frame->payload, frame->payload_length, frame->is_packed);
     }
 }
 
@@ -328,6 +283,11 @@ static size_t take_answer(struct client *client, struct peer *peer, const uint8_
         return 0;
     case HANDSHAKE_DONE:
         break;
+    }
+    if (client->options.does_deflate && !handshake_deflates(bytes, length)) {
+        client_fail(client, "the server does not compress without a context");
+        peer_end(client, peer);
+        return 0;
     }
     if (peer->secure != NULL) {
         secure_keep(peer->secure);
@@ -354,7 +314,8 @@ static void take_bytes(struct client *client, struct peer *peer, size_t count) {
     }
     while (peer->state == PEER_OPEN && at < count) {
         struct frame frame;
-        enum frame_result result = frame_read(bytes + at, count - at, &frame);
+        enum frame_result result =
+            frame_read(bytes + at, count - at, client->inflater != NULL, &frame);
         if (result == FRAME_MORE) {
             break;
         }
@@ -464,7 +425,7 @@ static void on_event(struct client *client, struct peer *peer, uint32_t events) 
         }
         send_request(client, peer);
     } else if ((events & EPOLLOUT) != 0 && peer->out.count > 0) {
-        peer_flush(peer);
+        client_flush(peer);
     }
     if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
         peer_receive(client, peer, (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);

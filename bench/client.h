@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "bench/bytes.h"
+#include "bench/deflate.h"
 #include "bench/frame.h"
 #include "bench/handshake.h"
 
@@ -48,6 +49,7 @@ struct peer {
     uint16_t status;        // the HTTP status that refused the upgrade, else 0
     uint16_t retry_after_s; // what that answer said, 0: nothing
     uint8_t state;
+    bool is_packed;  // the unfinished message is compressed
     bool is_paused;  // does not read
     bool has_closed; // we sent a Close frame
 };
@@ -84,6 +86,7 @@ struct client_options {
     bool may_spin;           // never sleep in client_turn
     bool is_secure;          // TLS
     bool does_resume;        // TLS sessions
+    bool does_deflate;       // permessage-deflate, which every server must agree to
 };
 
 struct client {
@@ -91,11 +94,13 @@ struct client {
     struct client_hooks hooks;
     void *mode;
     struct peer *peers;
+    struct inflater *inflater; // NULL: without compression
     uint8_t *buffer;
     size_t buffer_size;
     uint64_t now_ns; // read once for every batch of events
     uint64_t message_count;
-    uint64_t byte_count; // received
+    uint64_t packed_count; // of them: those that came compressed
+    uint64_t byte_count;   // received
     uint64_t ping_count;
     uint32_t open_count;
     uint32_t opening_count; // connecting or shaking hands

@@ -1,11 +1,16 @@
 #include "bench/frame.h"
 
+#include "bench/deflate.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
-enum frame_result frame_read(const uint8_t *bytes, size_t count, struct frame *frame) {
+enum { RSV1 = 0x40, RSV_OTHER = 0x30 };
+
+enum frame_result frame_read(const uint8_t *bytes, size_t count, bool may_be_packed,
+                             struct frame *frame) {
     frame->length = 0;
     if (count < 2) {
         return FRAME_MORE;
@@ -13,7 +18,10 @@ enum frame_result frame_read(const uint8_t *bytes, size_t count, struct frame *f
     frame->opcode = bytes[0] & 15;
     frame->is_final = (bytes[0] & 0x80) != 0;
     bool is_control = frame->opcode >= 8;
-    if ((bytes[0] & 0x70) != 0 || (bytes[1] & 0x80) != 0 || frame->opcode > OPCODE_PONG ||
+    frame->is_packed = (bytes[0] & RSV1) != 0;
+    bool is_first = frame->opcode == OPCODE_TEXT || frame->opcode == OPCODE_BINARY;
+    if ((frame->is_packed && !(may_be_packed && is_first)) || (bytes[0] & RSV_OTHER) != 0 ||
+        (bytes[1] & 0x80) != 0 || frame->opcode > OPCODE_PONG ||
         (frame->opcode > OPCODE_BINARY && !is_control)) {
         return FRAME_BAD;
     }
@@ -129,26 +137,47 @@ uint64_t payload_age(uint64_t sent_ns, uint64_t now_ns) {
     return (now_ns - sent_ns) & PAYLOAD_TIME_MASK;
 }
 
+enum { STORED_LENGTH = 5 }; // of a stored block's head that begins with a whole byte
+
 int burst_init(struct burst *burst, uint8_t opcode, size_t size, uint32_t count) {
     return burst_init_around(
         burst, &(struct burst_plan){
                    .opcode = opcode, .size = size, .count = count, .before = "", .after = ""});
 }
 
-static void frame_build(uint8_t *frame, const struct burst_plan *plan, size_t data_length) {
+// What stands before, an empty payload and what stands behind it. False: no memory.
+static bool data_plain(const struct burst_plan *plan, struct bytes *data) {
+    uint8_t start[PAYLOAD_MIN] = {0};
+    bool is_added = bytes_add(data, (const uint8_t *)plan->before, strlen(plan->before)) &&
+                    bytes_add(data, start, sizeof start);
+    for (size_t at = PAYLOAD_MIN; is_added && at < plan->size; at += 64) {
+        size_t left = plan->size - at;
+        is_added = bytes_add(data, (const uint8_t *)PATTERN, left < 64 ? left : 64);
+    }
+    return is_added && bytes_add(data, (const uint8_t *)plan->after, strlen(plan->after));
+}
+
+// The same payload compressed. Its start changes with every send, so it lies in a block that is not
+// (RFC 1951 s3.2.4), and what follows is compressed only once. False: no memory.
+static bool data_packed(const struct burst_plan *plan, struct bytes *data) {
+    static const uint8_t STORED[STORED_LENGTH] = {0, PAYLOAD_MIN, 0, 0xff ^ PAYLOAD_MIN, 0xff};
+    struct bytes plain = {0};
+    bool is_added = data_plain(plan, &plain) && bytes_add(data, STORED, sizeof STORED) &&
+                    bytes_add(data, plain.data, PAYLOAD_MIN) &&
+                    deflate_add(data, plain.data + PAYLOAD_MIN, plan->size - PAYLOAD_MIN);
+    bytes_free(&plain);
+    return is_added;
+}
+
+static void frame_build(uint8_t *frame, const struct burst_plan *plan, const struct bytes *data) {
     uint8_t mask[4] = {0x5a, 0xc3, 0x17, 1};
     if (getrandom(mask, sizeof mask, 0) != (ssize_t)sizeof mask) {
         mask[0] = 2; // Any mask does: it hides nothing here.
     }
-    uint8_t *data = frame + frame_header_write(frame, plan->opcode, data_length, mask);
-    size_t before = strlen(plan->before);
-    memcpy(data, plan->before, before);
-    memset(data + before, 0, PAYLOAD_MIN); // identity and time come with each send
-    for (size_t i = PAYLOAD_MIN; i < plan->size; i++) {
-        data[before + i] = (uint8_t)PATTERN[(i - PAYLOAD_MIN) % 64];
-    }
-    memcpy(data + before + plan->size, plan->after, strlen(plan->after));
-    frame_mask(data, data_length, mask);
+    size_t header = frame_header_write(frame, plan->opcode, data->count, mask);
+    frame[0] |= plan->is_packed ? RSV1 : 0;
+    memcpy(frame + header, data->data, data->count);
+    frame_mask(frame + header, data->count, mask);
 }
 
 int burst_init_around(struct burst *burst, const struct burst_plan *plan) {
@@ -156,19 +185,19 @@ int burst_init_around(struct burst *burst, const struct burst_plan *plan) {
     if (plan->size < PAYLOAD_MIN || plan->size > PAYLOAD_MAX || plan->count == 0) {
         return -EINVAL;
     }
-    size_t data_length = strlen(plan->before) + plan->size + strlen(plan->after);
-    burst->header_length = frame_header_length(data_length) + 4;
-    burst->payload_at = burst->header_length + strlen(plan->before);
-    burst->frame_length = burst->header_length + data_length;
+    struct bytes data = {0};
+    bool is_made = plan->is_packed ? data_packed(plan, &data) : data_plain(plan, &data);
+    burst->header_length = frame_header_length(data.count) + 4;
+    burst->payload_at =
+        burst->header_length + (plan->is_packed ? STORED_LENGTH : strlen(plan->before));
+    burst->frame_length = burst->header_length + data.count;
     burst->count = plan->count;
-    burst->bytes = malloc(burst->frame_length * plan->count);
-    if (burst->bytes == NULL) {
-        return -ENOMEM;
+    burst->bytes = is_made ? malloc(burst->frame_length * plan->count) : NULL;
+    for (uint32_t k = 0; k < plan->count && burst->bytes != NULL; k++) {
+        frame_build(burst->bytes + k * burst->frame_length, plan, &data);
     }
-    for (uint32_t k = 0; k < plan->count; k++) {
-        frame_build(burst->bytes + k * burst->frame_length, plan, data_length);
-    }
-    return 0;
+    bytes_free(&data);
+    return burst->bytes == NULL ? -ENOMEM : 0;
 }
 
 void burst_fini(struct burst *burst) {

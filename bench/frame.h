@@ -25,12 +25,15 @@ struct frame {
     size_t length; // header and payload
     uint8_t opcode;
     bool is_final;
+    bool is_packed; // RSV1: the message is compressed (RFC 7692 s6)
 };
 
 // Reads the frame at `bytes`, which lends its payload to *frame. FRAME_MORE sets frame->length when
 // it is known, else 0. FRAME_BAD: nothing that a server may send (a mask, a reserved bit or opcode,
-// a long or split control frame, a length that is not minimal).
-enum frame_result frame_read(const uint8_t *bytes, size_t count, struct frame *frame);
+// a long or split control frame, a length that is not minimal). `may_be_packed`: RSV1 was agreed
+// to, which the first frame of a message may have.
+enum frame_result frame_read(const uint8_t *bytes, size_t count, bool may_be_packed,
+                             struct frame *frame);
 
 size_t frame_header_length(size_t payload_length); // without a mask
 // Writes a client's header and mask, returns its length (at most 14).
@@ -70,7 +73,8 @@ struct burst_plan {
     size_t size; // of the payload
     uint32_t count;
     uint8_t opcode;
-    const char *before; // in each frame's data, around the payload
+    bool is_packed; // compressed: identity and time lie in a stored block, the rest is packed once
+    const char *before; // in each frame's data, around the payload; empty when it is packed
     const char *after;
 };
 

@@ -1,5 +1,4 @@
-// SHA-1 stands here because the protocol asks for it and the bench links nothing but libc and
-// liburing.
+// SHA-1 stands here because the protocol asks for it and a build without wolfSSL has none.
 #include "bench/handshake.h"
 
 #include <ctype.h>
@@ -113,8 +112,11 @@ size_t handshake_write(char *target, size_t size, const struct handshake_request
     int length = snprintf(target, size,
                           "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\n"
                           "Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\n"
-                          "Sec-WebSocket-Version: 13\r\n\r\n",
-                          path, request->host, request->key);
+                          "Sec-WebSocket-Version: 13\r\n%s%s%s\r\n",
+                          path, request->host, request->key,
+                          request->extensions == NULL ? "" : "Sec-WebSocket-Extensions: ",
+                          request->extensions == NULL ? "" : request->extensions,
+                          request->extensions == NULL ? "" : "\r\n");
     return (size_t)length < size ? (size_t)length : size - 1;
 }
 
@@ -161,6 +163,15 @@ enum handshake_result handshake_check(const uint8_t *bytes, size_t count, const 
         return HANDSHAKE_BAD_ACCEPT;
     }
     return HANDSHAKE_DONE;
+}
+
+bool handshake_deflates(const uint8_t *head, size_t length) {
+    static const char NAME[] = "permessage-deflate";
+    static const char KEEPS_NOTHING[] = "server_no_context_takeover";
+    size_t count = 0;
+    const char *value = header_find((const char *)head, length, "Sec-WebSocket-Extensions", &count);
+    return value != NULL && count >= sizeof NAME - 1 && memcmp(value, NAME, sizeof NAME - 1) == 0 &&
+           memmem(value, count, KEEPS_NOTHING, sizeof KEEPS_NOTHING - 1) != NULL;
 }
 
 // A decimal number of at most three digits. 0: none.

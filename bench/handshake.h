@@ -3,6 +3,7 @@
 #ifndef BENCH_HANDSHAKE_H
 #define BENCH_HANDSHAKE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,7 @@ struct handshake_request {
     const char *path; // the first "{n}" in it becomes the number
     const char *host;
     const char *key;
+    const char *extensions; // what is offered; NULL: nothing
     uint32_t number;
 };
 
@@ -28,6 +30,9 @@ size_t handshake_write(char *target, size_t size, const struct handshake_request
 // frames.
 enum handshake_result handshake_check(const uint8_t *bytes, size_t count, const char *accept,
                                       size_t *length);
+// True: the answer's head, of that length, agrees to permessage-deflate, and its server to keep no
+// context.
+bool handshake_deflates(const uint8_t *head, size_t length);
 // The status of an answer that is not 101, and its Retry-After in seconds (0: none). Returns 0 when
 // the bytes are no HTTP answer.
 uint16_t handshake_refusal(const uint8_t *bytes, size_t count, uint16_t *retry_after_s);

@@ -30,6 +30,21 @@ void member_count(struct member *member, enum counter counter, uint64_t value) {
     atomic_store_explicit(&member->counter[counter], value, memory_order_relaxed);
 }
 
+void member_received(struct member *member, const struct client *client) {
+    member_count(member, COUNTER_MESSAGES, client->message_count);
+    member_count(member, COUNTER_PACKED, client->packed_count);
+}
+
+int member_burst(const struct options *options, struct burst *burst, uint32_t count) {
+    return burst_init_around(
+        burst, &(struct burst_plan){.opcode = options->is_text ? OPCODE_TEXT : OPCODE_BINARY,
+                                    .size = options->size,
+                                    .count = count,
+                                    .is_packed = options->does_deflate,
+                                    .before = "",
+                                    .after = ""});
+}
+
 void member_problem(struct member *member, const char *format, ...) {
     if (member->problem_count < TEAM_PROBLEMS) {
         va_list arguments;
@@ -51,6 +66,7 @@ bool member_client(const struct team *team, struct member *member, struct client
         .key = team->key,
         .is_secure = options->is_secure,
         .does_resume = options->does_resume,
+        .does_deflate = options->does_deflate,
         .path = options->path,
         .path_count = (uint32_t)options->channels,
         .may_be_refused = options->mode == MODE_STORM,

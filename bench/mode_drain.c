@@ -155,8 +155,7 @@ static bool drain_init(struct drain *drain, struct team *team, struct member *me
     drain->channels = calloc(drain->channel_count, sizeof *drain->channels);
     drain->received = calloc(member->peer_count, sizeof *drain->received);
     bool is_complete = drain->channels != NULL && drain->received != NULL &&
-                       burst_init(&drain->burst, options->is_text ? OPCODE_TEXT : OPCODE_BINARY,
-                                  options->size, 1) == 0;
+                       member_burst(options, &drain->burst, 1) == 0;
     for (uint32_t i = 0; i < drain->channel_count && is_complete; i++) {
         drain->channels[i].publisher = i;
         drain->channels[i].log = calloc(LOG_MAX, sizeof(struct entry)); // touched as far as needed
@@ -186,7 +185,7 @@ static void drain_run(struct team *team, struct member *member) {
             publish(&drain, &client, (uint32_t)(published % drain.channel_count));
         }
         client_turn(&client, 1);
-        member_count(member, COUNTER_MESSAGES, client.message_count);
+        member_received(member, &client);
         member_count(member, COUNTER_CLOSED, client.closed_count);
         member_count(member, COUNTER_SENT, published);
     }

@@ -36,7 +36,7 @@ static void echo_run(struct team *team, struct member *member) {
         seen = phase;
         talk_turn(&talk, &client);
         client_turn(&client, talk.step_ns == 0 ? 10 : 1);
-        member_count(member, COUNTER_MESSAGES, client.message_count);
+        member_received(member, &client);
         if (client.error[0] != 0 || client.closed_count > 0) {
             member_problem(member, "%s",
                            client.error[0] != 0 ? client.error : "the server closed a connection");

@@ -71,11 +71,10 @@ static bool fanout_init(struct fanout *fanout, const struct team *team, struct m
     fanout->expected = calloc((size_t)member->peer_count * fanout->publishers, sizeof(uint64_t));
     fanout->outstanding = calloc(fanout->publishers, sizeof(uint64_t));
     fanout->sent = calloc(fanout->publishers, sizeof(uint64_t));
-    uint8_t opcode = options->is_text ? OPCODE_TEXT : OPCODE_BINARY;
     uint32_t depth = (uint32_t)options->depth;
     int result = options->nats[0] != 0
                      ? nats_burst(&fanout->burst, options->nats, options->size, depth)
-                     : burst_init(&fanout->burst, opcode, options->size, depth);
+                     : member_burst(options, &fanout->burst, depth);
     if (fanout->expected == NULL || fanout->outstanding == NULL || fanout->sent == NULL ||
         result != 0) {
         member_problem(member, "out of memory");
@@ -117,7 +116,7 @@ static uint64_t fanout_turn(struct fanout *fanout, struct client *client, bool m
         missing += fanout->outstanding[i];
     }
     client_turn(client, is_open ? 1 : 10);
-    member_count(fanout->member, COUNTER_MESSAGES, client->message_count);
+    member_received(fanout->member, client);
     return missing;
 }
 

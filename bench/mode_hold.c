@@ -74,7 +74,7 @@ static void hold_loop(const struct team *team, struct member *member, struct cli
         broadcast_turn(&hold->broadcast, client);
         member_count(member, COUNTER_PINGS, client->ping_count);
         member_count(member, COUNTER_CLOSED, client->closed_count);
-        member_count(member, COUNTER_MESSAGES, client->message_count);
+        member_received(member, client);
     }
 }
 

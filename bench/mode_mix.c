@@ -19,7 +19,7 @@ static void on_message(struct client *client, struct peer *peer, const uint8_t *
     struct mix *mix = client->mode;
     if (peer->index < mix->talk.count) {
         talk_on_message(&mix->talk, client, peer, bytes, count);
-        member_count(mix->talk.member, COUNTER_MESSAGES, client->message_count);
+        member_received(mix->talk.member, client);
     } else {
         broadcast_on_message(&mix->broadcast, client, peer, bytes, count);
     }
@@ -55,7 +55,7 @@ static void mix_loop(struct team *team, struct member *member, struct client *cl
         talk_turn(&mix->talk, client);
         broadcast_turn(&mix->broadcast, client);
         client_turn(client, 1);
-        member_count(member, COUNTER_MESSAGES, client->message_count);
+        member_received(member, client);
     }
     member_count(member, COUNTER_LATE_NS, mix->talk.late_ns);
     if (client->error[0] != 0 || client->closed_count > 0) {

@@ -108,7 +108,7 @@ static void publish_through(struct slow *slow, struct client *client, enum phase
         end_ns = end_ns == 0 && member_phase(slow->team) > phase ? now_ns : end_ns;
         has_more = publish_due(slow, client, end_ns == 0 ? now_ns : end_ns);
         client_turn(client, has_more ? 0 : 1);
-        member_count(slow->member, COUNTER_MESSAGES, client->message_count);
+        member_received(slow->member, client);
         member_count(slow->member, COUNTER_SENT, slow->sent);
     } while ((end_ns == 0 || has_more) && client->error[0] == 0);
 }
@@ -246,8 +246,7 @@ static void slow_run(struct team *team, struct member *member) {
                         .result = team->extra,
                         .peers = calloc(member->peer_count, sizeof *slow.peers),
                         .reader_end = (uint32_t)options->readers + 1};
-    uint8_t opcode = options->is_text ? OPCODE_TEXT : OPCODE_BINARY;
-    if (slow.peers == NULL || burst_init(&slow.burst, opcode, options->size, BURST_MAX) != 0) {
+    if (slow.peers == NULL || member_burst(options, &slow.burst, BURST_MAX) != 0) {
         member_problem(member, "out of memory");
         return;
     }

@@ -18,7 +18,6 @@ struct storm_shared {
 
 struct storm { // a member's
     struct member *member;
-    struct storm_shared *shared;
     uint64_t *retry_ns; // by peer: when to try again; 0: now
     uint64_t began_ns;  // of the storm
     uint64_t opened;    // since the first
@@ -121,7 +120,6 @@ static bool storm_pass(struct storm *storm, struct team *team, struct client *cl
 static void storm_run(struct team *team, struct member *member) {
     struct storm_shared *shared = team->extra;
     struct storm storm = {.member = member,
-                          .shared = shared,
                           .state = member->index + 1,
                           .retry_ns = calloc(member->peer_count, sizeof(uint64_t))};
     struct client client;

@@ -128,6 +128,8 @@ static const struct option_row OPTIONS[] = {
      "the server is a floor program: verify sizes only, not payloads"},
     {"resume", KIND_FLAG, AT(does_resume), MODE_ALL,
      "wss: begin with the session of an earlier connection"},
+    {"deflate", KIND_FLAG, AT(does_deflate), MODE_ALL,
+     "compress every message, and offer permessage-deflate to the server, which must agree"},
     {"no-self", KIND_FLAG, AT(has_no_self), MODE_FANOUT | MODE_SLOW | MODE_DRAIN,
      "the server does not send a publisher its own messages"},
     {"json", KIND_FLAG, AT(is_json), MODE_ALL, "one JSON object on stdout instead of a table"},
@@ -319,6 +321,8 @@ static bool options_check(const struct options *options, bool has_url) {
         problem = "--depth is for the closed loop: leave it or --rate out";
     } else if (options->nats[strcspn(options->nats, " \r\n")] != 0 || strlen(options->nats) > 200) {
         problem = "--nats needs a subject: at most 200 bytes without spaces";
+    } else if (options->does_deflate && (options->nats[0] != 0 || options->is_floor)) {
+        problem = "--deflate cannot be combined with --nats or --floor";
     } else if (options->rate > 100000000) {
         problem = "--rate must be at most 100000000";
     } else if (options->talkers > 100000 || options->rounds == 0) {

@@ -64,6 +64,7 @@ struct options {
     bool has_no_self;
     bool is_secure; // wss://
     bool does_resume;
+    bool does_deflate; // permessage-deflate, both ways
 };
 
 enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_WRONG };

@@ -22,9 +22,8 @@ bool talk_init(struct talk *talk, const struct team *team, struct member *member
     }
     talk->peers = calloc((size_t)count + 1, sizeof *talk->peers);
     talk->sent_ns = calloc(((size_t)count + 1) * talk->flight, sizeof *talk->sent_ns);
-    uint8_t opcode = options->is_text ? OPCODE_TEXT : OPCODE_BINARY;
     if (talk->peers == NULL || talk->sent_ns == NULL ||
-        burst_init(&talk->burst, opcode, options->size, talk->flight) != 0) {
+        member_burst(options, &talk->burst, talk->flight) != 0) {
         member_problem(member, "out of memory");
         return false;
     }

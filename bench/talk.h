@@ -45,7 +45,8 @@ void talk_on_message(struct talk *talk, struct client *client, struct peer *peer
 void talk_on_batch(struct talk *talk, struct client *client, struct peer *peer);
 // Sends what is due; to be called before every client_turn. Does nothing in the closed loop.
 void talk_turn(struct talk *talk, struct client *client);
-// Sends no more, and waits 5 s for what is in flight: notes a problem if it does not come.
+// Sends no more, and waits for what is in flight as long as some of it comes: notes a problem when
+// nothing has come for 10 s.
 void talk_stop(struct talk *talk, struct client *client);
 
 #endif

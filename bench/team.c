@@ -146,8 +146,8 @@ uint64_t team_counter(const struct team *team, enum counter counter) {
 
 bool team_wait(struct team *team, enum phase phase, enum counter counter, uint64_t total,
                double seconds_max) {
-    static const char *const WORDS[COUNTER_COUNT] = {"open",   "messages", "pings",  "published",
-                                                     "closed", "late",     "refused"};
+    static const char *const WORDS[COUNTER_COUNT] = {
+        "open", "messages", "pings", "published", "closed", "late", "compressed", "refused"};
     uint64_t start_ns = client_clock_ns();
     uint64_t shown_ns = start_ns;
     while (!has_done(team, phase)) {
@@ -279,6 +279,10 @@ void team_cpu_rows(struct team *team, const struct mark *from, const struct mark
     snprintf(units, sizeof units, "%.*s%s", (int)stem, unit, unit[stem] == 'y' ? "ies" : "s");
     snprintf(key, sizeof key, "%s_per_second", units);
     report_add(team->report, key, "", count / seconds);
+    if (team->options->does_deflate && counter == COUNTER_MESSAGES && count > 0) {
+        double packed = (double)(to->counter[COUNTER_PACKED] - from->counter[COUNTER_PACKED]);
+        report_add(team->report, "compressed_share", "of the messages that came", packed / count);
+    }
     if (team->options->pid == 0 || count == 0) {
         return;
     }

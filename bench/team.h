@@ -36,6 +36,7 @@ enum counter {
     COUNTER_SENT, // messages published
     COUNTER_CLOSED,
     COUNTER_LATE_NS, // open loop: the longest that this member sent a message after it was due
+    COUNTER_PACKED,  // of the messages received: those that came compressed
     COUNTER_REFUSED, // upgrades answered with an HTTP status
     COUNTER_COUNT
 };
@@ -116,6 +117,10 @@ void member_done(struct member *member, enum phase phase);
 __attribute__((format(printf, 2, 3))) void member_problem(struct member *member, const char *format,
                                                           ...);
 void member_count(struct member *member, enum counter counter, uint64_t value);
+// Counts what the client has received: messages, and those of them that came compressed.
+void member_received(struct member *member, const struct client *client);
+// Builds `count` messages of the kind and size that the options ask for. 0 or -errno.
+int member_burst(const struct options *options, struct burst *burst, uint32_t count);
 // Prepares a client for this member's share. False: a problem was noted.
 bool member_client(const struct team *team, struct member *member, struct client *client,
                    const struct client_hooks *hooks, void *mode);

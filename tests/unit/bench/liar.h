@@ -32,6 +32,7 @@ enum lie {
     STALLS,       // does nothing for 300 ms, once
     REFUSES,      // answers every second request with 503
     BREAKS,       // answers with 500 from the 9th connection on
+    STAYS_PLAIN,  // agrees to no compression
 };
 
 enum {
@@ -107,8 +108,10 @@ static void end(struct conn *conn) {
     conn->fd = -1;
 }
 
-static void say(struct server *server, struct conn *conn, const uint8_t *payload, size_t size) {
-    uint8_t frame[2048] = {0x82};
+// `first`: byte of the frame, so that what came compressed goes out so.
+static void say(struct server *server, struct conn *conn, uint8_t first, const uint8_t *payload,
+                size_t size) {
+    uint8_t frame[2048] = {first};
     size_t header = frame_header_length(size);
     frame[1] = size < 126 ? (uint8_t)size : 126;
     frame[header - 2] = size < 126 ? frame[0] : (uint8_t)(size >> 8);
@@ -156,18 +159,19 @@ static void say(struct server *server, struct conn *conn, const uint8_t *payload
     }
 }
 
-static void on_frame(struct server *server, struct conn *conn, uint8_t opcode,
+static void on_frame(struct server *server, struct conn *conn, uint8_t first,
                      const uint8_t *payload, size_t size) {
+    uint8_t opcode = first & 15;
     if (opcode == OPCODE_CLOSE) {
         close_frame(conn, 1000);
         flush(conn);
         end(conn);
     } else if (opcode == OPCODE_BINARY && !conn->is_channel) {
-        say(server, conn, payload, size);
+        say(server, conn, first, payload, size);
     }
     for (uint32_t i = 0; opcode == OPCODE_BINARY && conn->is_channel && i < server->count; i++) {
         if (server->conns[i].fd >= 0 && server->conns[i].is_channel) {
-            say(server, &server->conns[i], payload, size);
+            say(server, &server->conns[i], first, payload, size);
         }
     }
 }
@@ -188,15 +192,18 @@ static bool refuse(struct server *server, struct conn *conn) {
     return true;
 }
 
-static size_t take_request(struct conn *conn) {
+static size_t take_request(struct conn *conn, enum lie lie) {
+    static const char DEFLATE[] = "Sec-WebSocket-Extensions: " DEFLATE_OFFER "\r\n";
     char key[HANDSHAKE_KEY_LENGTH + 1];
     char accept[HANDSHAKE_ACCEPT_LENGTH + 1];
     char answer[200];
     size_t length = handshake_head(conn->in, conn->in_count, key);
     if (length > 0) {
         handshake_accept(key, accept);
-        int count = snprintf(answer, sizeof answer,
-                             "HTTP/1.1 101 X\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept);
+        bool is_offered = memmem(conn->in, length, DEFLATE, sizeof DEFLATE - 1) != NULL;
+        int count =
+            snprintf(answer, sizeof answer, "HTTP/1.1 101 X\r\nSec-WebSocket-Accept: %s\r\n%s\r\n",
+                     accept, is_offered && lie != STAYS_PLAIN ? DEFLATE : "");
         out(conn, (uint8_t *)answer, (size_t)count);
         conn->is_open = true;
         conn->is_channel = memcmp(conn->in, "GET /chat", 9) == 0;
@@ -215,7 +222,7 @@ static void receive(struct server *server, struct conn *conn) {
     if (!conn->is_open && conn->in_count > 0 && refuse(server, conn)) {
         return;
     }
-    size_t at = conn->is_open ? 0 : take_request(conn);
+    size_t at = conn->is_open ? 0 : take_request(conn, server->lie);
     while (conn->fd >= 0 && conn->in_count - at >= 6) {
         uint8_t *frame = conn->in + at;
         size_t size = frame[1] & 127;
@@ -228,7 +235,7 @@ static void receive(struct server *server, struct conn *conn) {
             break;
         }
         frame_mask(frame + header + 4, size, frame + header);
-        on_frame(server, conn, frame[0] & 15, frame + header + 4, size);
+        on_frame(server, conn, frame[0], frame + header + 4, size);
         at += header + 4 + size;
     }
     conn->in_count -= at;

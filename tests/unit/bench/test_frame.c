@@ -6,17 +6,18 @@
 
 static enum frame_result read_all(const char *bytes, size_t count) {
     struct frame frame;
-    return frame_read((const uint8_t *)bytes, count, &frame);
+    return frame_read((const uint8_t *)bytes, count, false, &frame);
 }
 
 Test(frame, reads_the_examples_of_rfc_6455_s5_7) {
     struct frame frame;
-    cr_assert_eq(frame_read((const uint8_t *)"\x81\x05Hello", 7, &frame), FRAME_DONE);
+    cr_assert_eq(frame_read((const uint8_t *)"\x81\x05Hello", 7, false, &frame), FRAME_DONE);
     cr_assert_eq(frame.opcode, OPCODE_TEXT);
     cr_assert(frame.is_final);
     cr_assert_eq(frame.length, 7);
     cr_assert_arr_eq(frame.payload, "Hello", 5);
-    cr_assert_eq(frame_read((const uint8_t *)"\x01\x03Hel\x80\x02lo", 9, &frame), FRAME_DONE);
+    cr_assert_eq(frame_read((const uint8_t *)"\x01\x03Hel\x80\x02lo", 9, false, &frame),
+                 FRAME_DONE);
     cr_assert(!frame.is_final);
     cr_assert_eq(frame.length, 5);
 }
@@ -30,6 +31,19 @@ Test(frame, refuses_what_a_server_may_not_send) {
     cr_assert_eq(read_all("\x89\x7e\x00\x7e", 4), FRAME_BAD); // control frame of 126 bytes
     cr_assert_eq(read_all("\x82\x7e\x00\x7d", 4), FRAME_BAD); // 125 in the long form
     cr_assert_eq(read_all("\x82\x7f\0\0\0\0\0\0\xff\xff", 10), FRAME_BAD); // 65535 in the longest
+}
+
+Test(frame, rsv1_is_for_the_first_frame_of_a_compressed_message) {
+    struct frame frame;
+    cr_assert_eq(frame_read((const uint8_t *)"\xc1\x00", 2, true, &frame), FRAME_DONE);
+    cr_assert(frame.is_packed);
+    cr_assert_eq(frame_read((const uint8_t *)"\x42\x00", 2, true, &frame), FRAME_DONE);
+    cr_assert(frame.is_packed && !frame.is_final);
+    cr_assert_eq(frame_read((const uint8_t *)"\x81\x00", 2, true, &frame), FRAME_DONE);
+    cr_assert(!frame.is_packed);
+    cr_assert_eq(frame_read((const uint8_t *)"\xc0\x00", 2, true, &frame), FRAME_BAD);
+    cr_assert_eq(frame_read((const uint8_t *)"\xc9\x00", 2, true, &frame), FRAME_BAD);
+    cr_assert_eq(frame_read((const uint8_t *)"\xa1\x00", 2, true, &frame), FRAME_BAD);
 }
 
 static size_t server_frame(uint8_t *target, size_t size) {
@@ -50,11 +64,11 @@ Test(frame, every_split_point_needs_more) {
         struct frame frame;
         cr_assert_eq(count, frame_header_length(SIZES[i]) + SIZES[i]);
         for (size_t k = 0; k < count; k++) {
-            cr_assert_eq(frame_read(bytes, k, &frame), FRAME_MORE, "size %zu, %zu bytes", SIZES[i],
-                         k);
+            cr_assert_eq(frame_read(bytes, k, false, &frame), FRAME_MORE, "size %zu, %zu bytes",
+                         SIZES[i], k);
             cr_assert(frame.length == 0 || frame.length == count);
         }
-        cr_assert_eq(frame_read(bytes, count, &frame), FRAME_DONE);
+        cr_assert_eq(frame_read(bytes, count, false, &frame), FRAME_DONE);
         cr_assert_eq(frame.length, count);
         cr_assert_eq(frame.payload_length, SIZES[i]);
         cr_assert_eq(frame.payload, bytes + count - SIZES[i]);

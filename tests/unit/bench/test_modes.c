@@ -136,6 +136,26 @@ Test(modes, fanout) {
     is_seen("closed a connection");
 }
 
+#define PACKED "--deflate", "--size", "1500"
+
+Test(modes, compressed) {
+    RUN("echo", HONEST, PACKED, ECHO_SHORT);
+    is_honest();
+    cr_assert_eq(row("compressed_share"), 1);
+    RUN("echo", DAMAGES, PACKED, ECHO_LONG);
+    cr_assert(is_said("cannot be inflated") || is_said("is not what was sent") ||
+                  is_said("bytes came back"),
+              "%s", report.problems[0]);
+    RUN("echo", SWAPS, PACKED, ECHO_LONG);
+    is_seen("is not what was sent");
+    RUN("echo", STAYS_PLAIN, PACKED, ECHO_LONG);
+    is_seen("does not compress");
+    RUN("fanout", HONEST, PACKED, FANOUT_SHORT);
+    is_honest();
+    RUN("fanout", DROPS, PACKED, FANOUT_LONG);
+    is_seen("came instead of");
+}
+
 // Two pings are wanted where an idle machine has time for thirty.
 #define HOLD_SHORT "--connections", "10", "--seconds", "1", "--ping-interval", "0.5"
 
