@@ -4,6 +4,7 @@ Configurations stand in bench/peers."""
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 
 from server import Server
@@ -33,7 +34,13 @@ class Peer:
         self.config = more.get("config")             # file in bench/peers, or the text itself
         self.beside = more.get("beside")             # a second process that belongs to it and is not counted
         self.settle = more.get("settle", 0.2)        # seconds from its first listening to when it is ready
+        self.needs = more.get("needs")               # a module in bench/peers/node_modules
         self.has_size = more.get("has_size", False)  # a floor: it must be told sizes
+
+    def is_there(self):
+        """True: its program is installed, and what that loads."""
+        is_file = self.needs is None or os.path.exists(os.path.join(PEERS, "node_modules", self.needs))
+        return is_file and shutil.which(self.command[0]) is not None
 
     def start(self, port, folder, cpu, load):
         """A context that holds the server up."""
@@ -89,7 +96,7 @@ def peers(build, holdfast):
              [BUN, os.path.join(PEERS, "server_bun.mjs"), "{port}"], lambda: output_of([BUN, "--version"], r"(\S+)")),
         Peer("ws", "Node.js with `ws`, a loop over its clients (npm)", everything,
              ["node", os.path.join(PEERS, "server_ws.mjs"), "{port}"],
-             lambda: f"{module_version('ws')}, Node.js {output_of(['node', '--version'], r'(v[0-9.]+)')}"),
+             lambda: f"{module_version('ws')}, Node.js {output_of(['node', '--version'], r'(v[0-9.]+)')}", needs="ws"),
         Peer("nchan", "nginx with nchan, one worker process, messages not stored (Debian)", channel,
              ["nginx", "-c", "{folder}/config", "-e", "{folder}/nginx.log"],
              lambda: f"{package('libnginx-mod-nchan')}, nginx {package('nginx')}", config="nginx.conf"),

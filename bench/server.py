@@ -1,5 +1,7 @@
-"""What the comparisons share: a server process that listens before it is used and is gone afterwards."""
+"""What the comparisons share: a server process that listens before it is used and is gone afterwards, and one run of the
+load generator against it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,6 +9,9 @@ import sys
 import tempfile
 import time
 import urllib.request
+
+
+NEAR_NS = 260  # cache line round trip between the two cores: below it they are near
 
 
 class Server:
@@ -56,6 +61,33 @@ def busy_seconds(cpus):
             if words[0] in cpus:
                 busy += sum(int(word) for word in words[1:9]) - int(words[4]) - int(words[5])
     return busy / os.sysconf("SC_CLK_TCK")
+
+
+def wait_for_quiet(arguments, halves=1):
+    """Until others leave both cores alone for so many half seconds, or the patience (`wait`) ends."""
+    cpus = {f"cpu{arguments.server_cpu}", f"cpu{arguments.client_cpu}"}
+    end = time.monotonic() + arguments.wait
+    quiet = 0
+    while quiet < halves and time.monotonic() < end:
+        before = busy_seconds(cpus)
+        time.sleep(0.5)
+        quiet = quiet + 1 if busy_seconds(cpus) - before < 0.5 * arguments.foreign else 0
+
+
+def bench_run(command):
+    """What `holdfast-bench ... --json` says, and at which distance the cores were: near, far, or mixed when it changed."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode not in (0, 1) or not done.stdout.startswith("{"):
+        sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    result = json.loads(done.stdout)
+    before, after = result.get("core_distance_before_ns", 0), result.get("core_distance_after_ns", 0)
+    result["level"] = "near" if max(before, after) < NEAR_NS else "far" if min(before, after) >= NEAR_NS else "mixed"
+    return result
+
+
+def is_clean(result, arguments):
+    """Nobody else used the cores, and their distance stayed."""
+    return result["level"] != "mixed" and result.get("foreign_share", 0) <= arguments.foreign
 
 
 def metrics_of(port):
