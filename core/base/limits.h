@@ -109,6 +109,7 @@ enum {
     UPSTREAM_SERVERS_MAX = 16,    // of one upstream: compared one by one
     UPSTREAM_PLACES_MAX = 32,     // with those that left its names and still have connections
     UPSTREAM_NAMES_MAX = 1024,    // of a configuration: every server of every upstream
+    HEALTH_PATH_BYTES_MAX = 255,  // of `health.path`: its length is a byte
     UPSTREAM_LINES_MAX = 1 << 20, // connections to services, of a worker
     UPSTREAM_LINES_SPARE = 1024,  // of a worker, beside one for each client: those that are idle
     UPSTREAM_QUEUE_MAX = 4096, // requests that wait for one upstream: they are searched one by one

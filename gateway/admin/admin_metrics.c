@@ -48,6 +48,9 @@ static void merge_upstream(struct call_upstream *sum, const struct call_upstream
     sum->tunnels += part->tunnels;
     sum->servers += part->servers;
     sum->servers_out += part->servers_out;
+    sum->servers_down += part->servers_down;
+    sum->checks += part->checks;
+    sum->checks_failed += part->checks_failed;
 }
 
 static void merge(struct call_metrics *sum, const struct call_metrics *part) {
@@ -223,6 +226,14 @@ static void upstreams_print(struct text *out, const struct config *config,
          {"upstream_tunnels", "gauge", "WebSocket tunnels that are open"}},
         {offsetof(struct call_upstream, servers),
          {"upstream_servers", "gauge", "Servers that are known, counted on each worker"}},
+        {offsetof(struct call_upstream, servers_down),
+         {"upstream_servers_down", "gauge",
+          "Of those: the ones that health checks took out, counted on each worker"}},
+        {offsetof(struct call_upstream, checks),
+         {"upstream_checks_total", "counter", "Health checks of servers, by upstream"}},
+        {offsetof(struct call_upstream, checks_failed),
+         {"upstream_checks_failed_total", "counter",
+          "Health checks without an answer of 200 to 399 in time, by upstream"}},
         {offsetof(struct call_upstream, servers_out),
          {"upstream_servers_out", "gauge",
           "Servers that are not asked after failures in a row, counted per worker"}},

@@ -263,8 +263,18 @@ struct config_upstream_tls {
     bool is_system_ca; // `ca` is the system's, and nothing else is said
 };
 
+// How its servers are checked; each is asked for by GET.
+struct config_health {
+    struct span path;
+    uint64_t interval_ms; // 0: they are not
+    uint64_t timeout_ms;  // at most the interval
+    uint32_t healthy;     // good answers in a row, until a server is asked again
+    uint32_t unhealthy;   // bad ones, until it is not
+};
+
 struct config_upstream {
     struct span name;
+    struct config_health health;
     struct config_upstream_tls tls;
     const struct config_server *servers;
     struct span balance_name; // of the cookie or header

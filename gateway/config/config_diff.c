@@ -207,14 +207,21 @@ static bool servers_equal(const struct config_upstream *a, const struct config_u
     return is_equal;
 }
 
+static bool health_equal(const struct config_health *a, const struct config_health *b) {
+    return span_equal(a->path, b->path) && a->interval_ms == b->interval_ms &&
+           a->timeout_ms == b->timeout_ms && a->healthy == b->healthy &&
+           a->unhealthy == b->unhealthy;
+}
+
 static bool upstream_equal(const struct config_upstream *a, const struct config_upstream *b) {
     return span_equal(a->name, b->name) && a->connect_ms == b->connect_ms &&
            a->response_ms == b->response_ms && a->idle_ms == b->idle_ms &&
            a->retry_ms == b->retry_ms && a->resolve_ms == b->resolve_ms &&
            a->connections == b->connections && a->queue == b->queue && a->failures == b->failures &&
            a->balance == b->balance && span_equal(a->balance_name, b->balance_name) &&
-           servers_equal(a, b) && span_equal(a->tls.ca, b->tls.ca) &&
-           span_equal(a->tls.certificate, b->tls.certificate) && span_equal(a->tls.key, b->tls.key);
+           servers_equal(a, b) && health_equal(&a->health, &b->health) &&
+           span_equal(a->tls.ca, b->tls.ca) && span_equal(a->tls.certificate, b->tls.certificate) &&
+           span_equal(a->tls.key, b->tls.key);
 }
 
 static bool upstreams_equal(const struct config *a, const struct config *b) {

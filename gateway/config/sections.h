@@ -79,6 +79,8 @@ struct config_upstream_tls_section {
 void config_upstream_tls_read(struct config_reader *reader,
                               const struct config_upstream_tls_section *section,
                               struct config *config, struct config_upstream *upstream);
+void config_health_read(struct config_reader *reader, const struct config_node *map,
+                        struct config_health *health);
 // The number of the upstream that the node names. False: an error was added.
 bool config_upstream_find(struct config_reader *reader, const struct config_node *node,
                           const struct config *config, uint16_t *upstream);

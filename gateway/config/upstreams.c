@@ -11,7 +11,7 @@ enum {
 };
 
 struct upstream_section {
-    const struct config_node *servers, *balance;
+    const struct config_node *servers, *balance, *health;
     struct config_upstream_tls_section tls;
     uint64_t connect_ms, response_ms, idle_ms, retry_ms, resolve_ms;
     uint32_t connections, queue, failures;
@@ -47,6 +47,7 @@ static const struct schema_key upstream_keys[] = {
     {.name = "queue", .type = SCHEMA_COUNT, AT(queue), .maximum = UPSTREAM_QUEUE_MAX},
     {.name = "failures", .type = SCHEMA_COUNT, AT(failures), .minimum = 1, .maximum = 1000},
     {.name = "balance", .type = SCHEMA_SCALAR, AT(balance)},
+    {.name = "health", .type = SCHEMA_MAP, AT(health)},
     {.name = "ca", .type = SCHEMA_SCALAR, AT(tls.ca)},
     {.name = "certificate", .type = SCHEMA_SCALAR, AT(tls.certificate)},
     {.name = "key", .type = SCHEMA_SCALAR, AT(tls.key)},
@@ -125,6 +126,7 @@ static void upstream_read(struct config_reader *reader, const struct config_node
     config_servers_read(reader, section.servers, upstream);
     config_upstream_tls_read(reader, &section.tls, config, upstream);
     balance_read(reader, section.balance, upstream);
+    config_health_read(reader, section.health, &upstream->health);
 }
 
 void config_upstreams_read(struct config_reader *reader, const struct config_node *map,

@@ -114,8 +114,10 @@ static void on_head(struct upstreams *upstreams, uint32_t number) {
         on_interim(upstreams, number);
         return;
     }
-    server_succeeded(server_of(upstreams, line));
-    histogram_record(upstreams->answer_ns, (upstreams->now_us - exchange->asked_us) * 1000);
+    if (!exchange_is_check(upstreams, line->exchange)) {
+        server_succeeded(server_of(upstreams, line));
+        histogram_record(upstreams->answer_ns, (upstreams->now_us - exchange->asked_us) * 1000);
+    }
     if (exchange->head != 0) { // no other try from here on
         payload_drop(upstreams->arena, exchange->head);
         exchange->head = 0;

@@ -5,6 +5,12 @@
 #include "core/hub/payload.h"
 
 void exchange_tell(struct upstreams *upstreams, uint32_t exchange, struct upstream_event event) {
+    if (exchange_is_check(upstreams, exchange)) {
+        if (event.kind == UPSTREAM_HEAD) {
+            health_on_head(upstreams, exchange);
+        }
+        return;
+    }
     event.owner = exchange_at(upstreams, exchange)->owner;
     event.exchange = exchange;
     upstreams->owner.on_event(upstreams->owner.context, &event);
@@ -86,8 +92,14 @@ void exchange_end(struct upstreams *upstreams, uint32_t number, const struct fau
         .exchange = number,
         .fault = fault,
     };
+    bool is_check = exchange_is_check(upstreams, number);
+    if (is_check) {
+        health_on_end(upstreams, number, fault);
+    }
     exchange_free(upstreams, number);
-    upstreams->owner.on_event(upstreams->owner.context, &event);
+    if (!is_check) {
+        upstreams->owner.on_event(upstreams->owner.context, &event);
+    }
 }
 
 // Gives it a line or a place among those that wait. NULL, or why not.

@@ -55,6 +55,7 @@ enum exchange_flag {
     EXCHANGE_PROBE = 1 << 4,    // its outcome decides over its server
     EXCHANGE_HAS_BODY = 1 << 5, // upstream_send_end is awaited
     EXCHANGE_RAW = 1 << 6,      // it was taken over
+    EXCHANGE_CHECK = 1 << 7,    // of a server's health: nobody else hears of it
 };
 
 static inline struct upstream_line *line_at(const struct upstreams *upstreams, uint32_t line) {
@@ -74,6 +75,9 @@ static inline struct upstream_server *server_of(const struct upstreams *upstream
 }
 static inline bool line_has(const struct upstream_line *line, enum line_flag flag) {
     return (line->flags & flag) != 0;
+}
+static inline bool exchange_is_check(const struct upstreams *upstreams, uint32_t exchange) {
+    return (exchange_at(upstreams, exchange)->flags & EXCHANGE_CHECK) != 0;
 }
 static inline void line_set(struct upstream_line *line, enum line_flag flag) {
     line->flags = (uint16_t)(line->flags | (uint32_t)flag);
@@ -110,6 +114,16 @@ void exchange_retry(struct upstreams *upstreams, uint32_t exchange, const struct
 void exchange_serve(struct upstreams *upstreams);
 // Those that have waited too long fail.
 void exchange_expire(struct upstreams *upstreams);
+
+// --- health.c
+// Begins the checks that are due.
+void health_turn(struct upstreams *upstreams);
+// The head of a check's answer; the check is over.
+void health_on_head(struct upstreams *upstreams, uint32_t exchange);
+// A check ends without one, and its exchange is about to be freed.
+void health_on_end(struct upstreams *upstreams, uint32_t exchange, const struct fault *fault);
+// Ends the checks that are under way.
+void health_retire(struct upstreams *upstreams, struct upstream *upstream);
 
 // --- line_tls.c
 // For a line to a server by https, before anything else. False: there are too many.

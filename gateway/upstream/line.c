@@ -234,6 +234,11 @@ void line_fail(struct upstreams *upstreams, uint32_t number, enum fault_id fault
     struct upstream_line *line = line_at(upstreams, number);
     struct upstream *upstream = upstream_of(upstreams, line);
     uint32_t exchange = line->exchange;
+    if (exchange != 0 && exchange_is_check(upstreams, exchange)) {
+        exchange_end(upstreams, exchange, fault_get(fault));
+        line_close(upstreams, number, false);
+        return;
+    }
     bool opens = server_failed(upstream, server_of(upstreams, line), upstreams->now_ms);
     counter_add(upstreams->counters, COUNTER_upstream_failures, 1);
     upstream->errors++;

@@ -26,6 +26,11 @@ static int32_t line_deadline(const struct upstreams *upstreams, uint32_t number)
     const struct upstream_line *line = line_at(upstreams, number);
     const struct upstream *upstream = upstream_of(upstreams, line);
     int32_t best = INT32_MAX;
+    if (line->exchange != 0 && exchange_is_check(upstreams, line->exchange)) {
+        uint32_t begun_ms = exchange_at(upstreams, line->exchange)->asked_ms;
+        earliest(upstreams, &best, begun_ms + upstream->health.timeout_ms);
+        return best;
+    }
     bool is_sending = is_being_sent(line);
     if (is_sending) {
         earliest(upstreams, &best, send_due(upstreams, line));

@@ -5,7 +5,7 @@
 #include "core/base/check.h"
 
 static bool is_available(const struct upstream_server *server, uint64_t now_ms) {
-    return upstream_server_is_present(server) &&
+    return upstream_server_is_present(server) && !server->is_down &&
            (server->breaker == UPSTREAM_CLOSED ||
             (server->breaker == UPSTREAM_OPEN && now_ms >= server->retry_due_ms));
 }
@@ -70,6 +70,9 @@ uint8_t server_choose(const struct upstream *upstream, const struct upstream_exc
 void server_enter(struct upstream *upstream, uint8_t server, struct upstream_exchange *exchange,
                   uint64_t now_ms) {
     struct upstream_server *chosen = &upstream->servers[server];
+    if ((exchange->flags & EXCHANGE_CHECK) != 0) {
+        return; // no request: neither balance nor breaker know of it
+    }
     chosen->pending++;
     upstream->turn = (server + 1u) % upstream->server_count;
     if (chosen->breaker == UPSTREAM_OPEN && now_ms >= chosen->retry_due_ms) {
@@ -81,6 +84,9 @@ void server_enter(struct upstream *upstream, uint8_t server, struct upstream_exc
 void server_leave(struct upstream *upstream, uint8_t server, struct upstream_exchange *exchange,
                   uint64_t now_ms) {
     struct upstream_server *left = &upstream->servers[server];
+    if ((exchange->flags & EXCHANGE_CHECK) != 0) {
+        return;
+    }
     check(left->pending > 0);
     left->pending--;
     bool is_undecided =

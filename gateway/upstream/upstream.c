@@ -67,6 +67,18 @@ static void upstream_make(struct upstream *upstream, const struct config_upstrea
     upstream->connections_max = config->connections;
     upstream->waiting_max = config->queue;
     upstream->failures_max = config->failures;
+    if (config->health.interval_ms > 0) {
+        struct span path = config->health.path;
+        check(path.length <= sizeof upstream->health.path);
+        upstream->health = (struct upstream_health){
+            .interval_ms = (uint32_t)config->health.interval_ms,
+            .timeout_ms = (uint32_t)config->health.timeout_ms,
+            .healthy = config->health.healthy,
+            .unhealthy = config->health.unhealthy,
+            .path_bytes = (uint8_t)path.length,
+        };
+        memcpy(upstream->health.path, path.data, path.length);
+    }
     upstream->origin_count = config->server_count;
     for (uint32_t i = 0; i < config->server_count; i++) {
         origin_make(&upstream->origins[i], &config->servers[i]);
@@ -81,13 +93,20 @@ static bool origin_is_same(const struct upstream_origin *a, const struct upstrea
            span_equal(span_make(a->host, a->host_bytes), span_make(b->host, b->host_bytes));
 }
 
+static bool health_is_same(const struct upstream_health *a, const struct upstream_health *b) {
+    return a->interval_ms == b->interval_ms && a->timeout_ms == b->timeout_ms &&
+           a->healthy == b->healthy && a->unhealthy == b->unhealthy &&
+           span_equal(span_make(a->path, a->path_bytes), span_make(b->path, b->path_bytes));
+}
+
 static bool upstream_is_same(const struct upstream *a, const struct upstream *b) {
     bool is_same =
         span_equal(span_make(a->name, a->name_bytes), span_make(b->name, b->name_bytes)) &&
         a->connect_ms == b->connect_ms && a->response_ms == b->response_ms &&
         a->idle_ms == b->idle_ms && a->retry_ms == b->retry_ms &&
         a->connections_max == b->connections_max && a->waiting_max == b->waiting_max &&
-        a->failures_max == b->failures_max && a->origin_count == b->origin_count;
+        a->failures_max == b->failures_max && health_is_same(&a->health, &b->health) &&
+        a->origin_count == b->origin_count;
     for (uint32_t i = 0; is_same && i < a->origin_count; i++) {
         is_same = origin_is_same(&a->origins[i], &b->origins[i]);
     }
@@ -113,6 +132,7 @@ static uint16_t place_find(struct upstreams *upstreams, const struct upstream *w
 static void upstream_retire(struct upstreams *upstreams, uint16_t at) {
     struct upstream *upstream = &upstreams->items[at];
     upstream->is_retired = true;
+    health_retire(upstreams, upstream);
     for (uint32_t i = 0; i < upstream->server_count; i++) {
         while (upstream->servers[i].idle_first != 0) { // each pass takes one out
             line_close(upstreams, upstream->servers[i].idle_first, false);
@@ -137,6 +157,7 @@ bool upstreams_config_set(struct upstreams *upstreams, const struct config *conf
         return false;
     }
     bool is_kept[UPSTREAMS_ALIVE_MAX] = {false};
+    upstreams->check_due_ms = 0; // new servers are checked at once
     for (uint32_t i = 0; i < config->upstream_count; i++) {
         struct upstream wanted;
         upstream_make(&wanted, &config->upstreams[i]);
@@ -180,6 +201,7 @@ void upstreams_turn(struct upstreams *upstreams, uint64_t now_us) {
 
 void upstreams_expire(struct upstreams *upstreams) {
     exchange_expire(upstreams);
+    health_turn(upstreams);
     wheel_advance(&upstreams->wheel, upstreams->now_ms);
     uint32_t line;
     for (uint32_t i = 0; i < EXPIRIES_MAX && wheel_next(&upstreams->wheel, &line); i++) {
@@ -189,6 +211,10 @@ void upstreams_expire(struct upstreams *upstreams) {
 
 uint32_t upstreams_wait_ms(const struct upstreams *upstreams) {
     uint32_t wait_ms = wheel_wait_ms(&upstreams->wheel, upstreams->now_ms);
+    uint64_t check_ms = upstreams->check_due_ms > upstreams->now_ms
+                            ? upstreams->check_due_ms - upstreams->now_ms
+                            : 0;
+    wait_ms = check_ms < wait_ms ? (uint32_t)check_ms : wait_ms;
     for (uint32_t i = 0; upstreams->waiting_count > 0 && i < UPSTREAMS_ALIVE_MAX; i++) {
         const struct upstream *upstream = &upstreams->items[i];
         if (upstream->waiting_first != 0) {

@@ -94,6 +94,15 @@ struct upstream_origin {
     uint8_t host[RESOLVE_HOST_BYTES_MAX];
 };
 
+struct upstream_health {
+    uint32_t interval_ms; // 0: its servers are not checked
+    uint32_t timeout_ms;  // of a check: from its beginning to the head of its answer
+    uint32_t healthy;     // good ones in a row, until a server that is down is asked again
+    uint32_t unhealthy;   // bad ones in a row, until one that is up is not
+    uint8_t path_bytes;
+    uint8_t path[HEALTH_PATH_BYTES_MAX];
+};
+
 struct upstream_server {
     struct address address; // ADDRESS_IP with its port, ADDRESS_UNIX: `path` counts; ADDRESS_NONE:
                             // the place is free
@@ -106,8 +115,12 @@ struct upstream_server {
     uint32_t pending;      // exchanges that it has
     uint32_t failures;     // in a row
     uint64_t retry_due_ms; // OPEN: when one may try
+    uint64_t check_due_ms; // when it is checked next
+    uint32_t check;        // the exchange that checks it; 0: none
+    uint32_t check_count;  // in a row, that say another thing than is_down
     uint8_t breaker;       // enum upstream_breaker
     uint8_t origin;
+    bool is_down; // as its checks say
     bool is_gone; // its name has it no more: it is not asked, and goes with its last line
 };
 
@@ -129,8 +142,10 @@ struct upstream {
     uint32_t connections_max;                            // lines for exchanges to one server
     uint32_t waiting_max;
     uint32_t failures_max;
-    uint32_t lines;            // that refer to it
-    uint64_t requests, errors; // since it was configured so
+    uint32_t lines;                 // that refer to it
+    uint64_t requests, errors;      // since it was configured so
+    uint64_t checks, checks_failed; // as above
+    struct upstream_health health;
     uint8_t name_bytes;
     bool is_used;
     bool is_retired; // no longer configured: it goes with its last line
@@ -196,6 +211,7 @@ struct upstreams {
     uint32_t *touched; // lines that have something to send
     uint32_t touched_count, touched_max;
     uint32_t waiting_count; // exchanges, of all upstreams
+    uint64_t check_due_ms;  // the next check of a server, of all upstreams
     uint32_t lent_count;    // receives into lent memory
     uint32_t head_bytes_max;
     uint64_t now_ms, now_us;

@@ -79,8 +79,10 @@ struct call_connection {
 struct call_upstream {
     uint64_t requests, failures; // since it was configured as it is
     uint64_t pending, waiting, tunnels;
-    uint64_t servers;     // that are known
-    uint64_t servers_out; // of those: whose breaker is not closed
+    uint64_t servers;      // that are known
+    uint64_t servers_out;  // of those: whose breaker is not closed
+    uint64_t servers_down; // of those: as their checks say
+    uint64_t checks, checks_failed;
 };
 
 struct call_metrics {

@@ -110,10 +110,13 @@ static void metrics_upstreams(const struct worker *worker, struct call_metrics *
                                        .failures = upstream->errors,
                                        .pending = upstream->pending - upstream->taken_over,
                                        .waiting = upstream->waiting_count,
-                                       .tunnels = upstream->taken_over};
+                                       .tunnels = upstream->taken_over,
+                                       .checks = upstream->checks,
+                                       .checks_failed = upstream->checks_failed};
         for (uint32_t j = 0; j < upstream->server_count; j++) {
             bool is_present = upstream_server_is_present(&upstream->servers[j]);
             line->servers += is_present;
+            line->servers_down += is_present && upstream->servers[j].is_down;
             line->servers_out += is_present && upstream->servers[j].breaker != UPSTREAM_CLOSED;
         }
     }

@@ -144,7 +144,7 @@ def moves(t):
         tunnel.expect_text("still here")
 
 
-@row(SOURCE, "a look-up that fails: the last good answer serves on, one line says so, and a counter moves")
+@row(SOURCE, "a look-up that fails: the last good answer serves on, one line says so, and a counter moves", tier="all")
 def fails(t):
     with hosts() as names, Service(honest) as service:
         names.set("web.test 127.0.0.1")
@@ -173,7 +173,7 @@ def unknown(t):
         expect(ask(t), 200)
 
 
-@row(SOURCE, "a reload to another name, and back, without a request that fails")
+@row(SOURCE, "a reload to another name, and back, without a request that fails", tier="all")
 def reloaded(t):
     with hosts() as names, Service(honest) as service:
         names.set("web.test 127.0.0.1\nother.test 127.0.0.1")

@@ -99,6 +99,64 @@ Test(config_upstreams, https_that_cannot_be) {
     world_refuses(rows, COUNT_OF(rows));
 }
 
+Test(config_upstreams, health) {
+    const struct config *config = world_open(
+        LISTENER "upstreams:\n"
+                 "  web: {servers: [\"http://10.0.0.5\"], health: {path: \"/up?x\", interval: "
+                 "1s, timeout: 1s, healthy: 1, unhealthy: 1000}}\n"
+                 "  quick: {servers: [\"http://10.0.0.5\"], health: {path: /, interval: 1s}}\n"
+                 "  other: {servers: [\"http://10.0.0.5\"], health: {path: /}}\n"
+                 "  none: {servers: [\"http://10.0.0.5\"]}\n" PROXY);
+    const struct config_health *web = &config->upstreams[0].health;
+    cr_assert(span_is(web->path, "/up?x") && web->interval_ms == 1000 && web->timeout_ms == 1000);
+    cr_assert(web->healthy == 1 && web->unhealthy == 1000);
+    cr_assert_eq(config->upstreams[1].health.timeout_ms, 1000, "no longer than the interval");
+    const struct config_health *other = &config->upstreams[2].health;
+    cr_assert(other->interval_ms == 5000 && other->timeout_ms == 2000);
+    cr_assert(other->healthy == 2 && other->unhealthy == 3);
+    cr_assert_eq(config->upstreams[3].health.interval_ms, 0);
+    config_close(&config);
+}
+
+#define HEALTH(rest) WEB("servers: [\"http://a\"], health: {" rest "}")
+#define NO_PATH(path)                                                                              \
+    "f.yaml:2:57: `health.path` is `" path "`, which is no path of at most 255 bytes; write such " \
+    "as /health\n"
+
+Test(config_upstreams, health_that_is_none) {
+    static const struct refusal rows[] = {
+        {HEALTH("interval: 1s"), "f.yaml:2:50: `upstreams.NAME.health.path` is missing; add it\n"},
+        {HEALTH("path: up"), NO_PATH("up")},
+        {HEALTH("path: \"\""), NO_PATH("")},
+        {HEALTH("path: \"/a b\""), NO_PATH("/a b")},
+        {HEALTH("path: \"/a#b\""), NO_PATH("/a#b")},
+        {HEALTH("path: /, interval: 1s, timeout: 1001ms"),
+         "f.yaml:2:50: `health.timeout` is longer than its `interval`; write a shorter one\n"},
+        {HEALTH("path: /, healthy: 0"),
+         "f.yaml:2:69: `upstreams.NAME.health.healthy` is `0`, which is too small; write 1 to "
+         "1000\n"},
+        {HEALTH("path: /, interval: 99ms"),
+         "f.yaml:2:70: `upstreams.NAME.health.interval` is `99ms`, which is too small; write 100ms "
+         "to 480h\n"},
+    };
+    world_refuses(rows, COUNT_OF(rows));
+}
+
+Test(config_upstreams, the_longest_path_of_a_check) {
+    for (uint32_t length = HEALTH_PATH_BYTES_MAX - 1; length <= HEALTH_PATH_BYTES_MAX + 1;
+         length++) {
+        char path[HEALTH_PATH_BYTES_MAX + 2] = "/";
+        memset(path + 1, 'a', length - 1);
+        path[length] = 0;
+        char text[600];
+        (void)snprintf(text, sizeof text, HEALTH("path: %s"), path);
+        static struct config_errors errors;
+        const struct config *config = world_open_span(span_text(text), &errors);
+        cr_assert_eq(config != NULL, length <= HEALTH_PATH_BYTES_MAX, "%u bytes", length);
+        config_close(&config);
+    }
+}
+
 // Whether that is a server by name.
 static bool is_read(const char *host) {
     char text[700];
