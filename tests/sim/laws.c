@@ -7,7 +7,12 @@
 #include "gateway/process/process.h"
 #include "tests/sim/laws_state.h"
 
-enum { ISOLATION_ECHOES = 10 };
+enum {
+    ISOLATION_ECHOES = 10,
+    RUSHES = 4, // one world of so many that has faults begins with all clients at once
+    RUSH_US = 300 * 1000,
+    RUSH_HOLD_US = 40 * 1000,
+};
 
 static const uint8_t weights[CLIENT_KIND_COUNT] = {
 #define CLIENT(name, intent, weight, text) weight,
@@ -28,8 +33,18 @@ static uint32_t kind_draw(struct sim *sim) {
     return kind;
 }
 
+static void on_rush(struct sim *sim, void *context, uint64_t argument) {
+    (void)context;
+    (void)argument;
+    sim_hold_up(sim, RUSH_HOLD_US);
+}
+
 void laws_open(struct sim *sim) {
     struct laws *laws = sim->laws;
+    bool is_rush = prng_below(&sim->client_prng, RUSHES) == 0 && !laws->is_undisturbed;
+    if (is_rush) {
+        sim_after(sim, RUSH_US, on_rush, NULL, 0);
+    }
     ledger_init(&laws->ledger, sim);
     services_open(&laws->services, sim);
     laws_asks_bound(laws);
@@ -47,6 +62,7 @@ void laws_open(struct sim *sim) {
         client_init(&laws->clients[i], sim, i, (enum client_kind)kind);
         uint32_t spread_us = prng_below(&sim->client_prng, 4) == 0 ? 1 : 2000000;
         uint32_t begin_us = prng_below(&sim->client_prng, spread_us);
+        begin_us = is_rush ? RUSH_US + begin_us % RUSH_HOLD_US : begin_us;
         begin_us = sim->options.is_isolation ? begin_us / 10 : begin_us;
         if (!sim->options.is_peaceful || client_intents[kind] == CLIENT_HONEST) {
             client_begin_in(&laws->clients[i], begin_us);

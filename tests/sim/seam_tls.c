@@ -8,7 +8,10 @@
 
 #include <stdlib.h>
 
-enum { RECORD_BYTES = 100 };
+enum {
+    RECORD_BYTES = 100,
+    HELLO_BYTES = 16, // fewer are half a handshake: it takes more than one step
+};
 
 struct tls_context {
     uint32_t holds;
@@ -112,6 +115,9 @@ enum tls_handshake_result tls_handshake_feed(struct tls_handshake *handshake,
     check(!handshake->is_done && step->received.length > 0);
     step->consumed = 0;
     step->written = 0;
+    if (step->received.length < HELLO_BYTES) {
+        return TLS_HANDSHAKE_MORE;
+    }
     handshake->is_done = true;
     return TLS_HANDSHAKE_DONE;
 }

@@ -146,6 +146,8 @@ void sim_hash(struct sim *sim, const void *bytes, uint32_t length);
 _Noreturn void sim_fail(struct sim *sim, const char *law, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+// The workers get no processor for so long: what comes meanwhile comes to them at once (world.c).
+void sim_hold_up(struct sim *sim, uint64_t hold_us);
 // The gateway is told to read its configuration again, as by SIGHUP (world.c).
 void sim_reload(struct sim *sim);
 

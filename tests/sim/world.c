@@ -294,6 +294,16 @@ void sim_reload(struct sim *sim) {
     sim_wake(sim, sim->process->io);
 }
 
+void sim_hold_up(struct sim *sim, uint64_t hold_us) {
+    for (uint32_t i = 0; i < sim->worker_count; i++) {
+        struct thread *thread = &world.threads[i];
+        if (!thread->is_over) {
+            thread->stalled_us = sim->now_us + hold_us;
+            plan(thread, 1);
+        }
+    }
+}
+
 bool world_has_stopped(const struct sim *sim) {
     (void)sim;
     bool is_over = true;
