@@ -155,7 +155,11 @@ enum tls_dial_result tls_dial_shake(struct tls_dial *dial, struct tls_dial_step 
     WOLFSSL *session = (WOLFSSL *)dial->session;
     check(session != NULL && !dial->is_done);
     step_begin(dial, step);
+    // Authorities that a chain brings along are kept in the context, whose last owner is the
+    // control thread.
+    tls_memory_pass_by(true);
     int result = wolfSSL_connect(session);
+    tls_memory_pass_by(false);
     int error = result == WOLFSSL_SUCCESS ? 0 : wolfSSL_get_error(session, result);
     step_end(dial);
     if (result == WOLFSSL_SUCCESS) {

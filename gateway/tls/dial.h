@@ -1,7 +1,8 @@
 // The client's side of TLS over memory, for connections to services: handshake and records are the
-// library's, whose object stays for the life of the connection (about 54 KB with Debian's wolfSSL,
-// of the thread's arena: tls_memory_set). The service must show a certificate for the host that was
-// asked for, by an authority that is trusted; nothing is resumed.
+// library's, whose object stays for the life of the connection (about 54 KB with Debian's wolfSSL:
+// what a handshake takes is the C library's, the rest of the thread's arena, tls_memory_set). The
+// service must show a certificate for the host that was asked for, by an authority that is trusted;
+// nothing is resumed.
 //
 //   tls_dial_begin -> tls_dial_shake until DONE -> tls_dial_read, tls_dial_write -> tls_dial_fini
 //

@@ -153,9 +153,9 @@ enum tls_handshake_result tls_handshake_feed(struct tls_handshake *handshake,
     wolfSSL_SetIOWriteCtx(session, step);
     handshake->was_full = false;
     current = handshake;
-    // The library keeps what it reads of a staple in the context, whose last owner is the control
-    // thread.
-    tls_memory_pass_by(handshake->is_stapled);
+    // The library keeps what it reads of a staple, and the authorities that a client's chain brings
+    // along, in the context, whose last owner is the control thread.
+    tls_memory_pass_by(handshake->is_stapled || handshake->is_asking);
     int result = wolfSSL_accept(session);
     tls_memory_pass_by(false);
     current = NULL;

@@ -62,6 +62,29 @@ def made_authority(name):
         return tuple(pathlib.Path(folder, part).read_text() for part in ("ca", "key"))
 
 
+@functools.cache
+def made_chain(authority):
+    """As made(), with an authority between, which the chain brings along."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        ca, ca_key = made_authority(authority)
+        (root / "ca").write_text(ca)
+        (root / "ca.key").write_text(ca_key)
+        (root / "between.ext").write_text("basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign")
+        (root / "leaf.ext").write_text("subjectAltName=DNS:localhost")
+        for name, signer in (("between", "ca"), ("leaf", "between")):
+            openssl("req", "-nodes", *EC, "-subj", f"/CN={name}", "-keyout", root / f"{name}.key", "-out", root / "csr")
+            openssl("x509", "-req", "-in", root / "csr", "-CA", root / signer, "-CAkey", root / f"{signer}.key",
+                    "-days", "30", "-extfile", root / f"{name}.ext", "-out", root / name)
+        chain = (root / "leaf").read_text() + (root / "between").read_text()
+        return ca, chain, (root / "leaf.key").read_text()
+
+
+def certificate_by_chain(authority):
+    with GENERATING:
+        return made_chain(authority)
+
+
 def certificate(authority="ours", names="DNS:localhost,IP:127.0.0.1", days="30"):
     with GENERATING:
         return made(authority, names, days)
@@ -192,6 +215,18 @@ def own_certificate(t, version):
         gateway.ask("POST", "/reload", headers={"Content-Type": "application/json"}, body="{}")
         eventually(lambda: "result=reloaded" in gateway.log(), "the reload")
         expect(ask(t), 502)
+
+
+@row(SOURCE, "an authority between, which the chain brings along; what is learned of it goes with the configuration",
+     cases=VERSIONS)
+def chain(t, version):
+    with SecureService(honest, pem=certificate_by_chain("ours"), version=version) as service:
+        gateway = start(t, service)
+        expect(ask(t), 200)
+        gateway.write(gateway.file.read_text().replace("response: 4s", "response: 3s"))
+        gateway.ask("POST", "/reload", headers={"Content-Type": "application/json"}, body="{}")
+        eventually(lambda: "result=reloaded" in gateway.log(), "the reload")
+        expect(ask(t), 200)  # and the end of the process is looked at, too
 
 
 # --- certificates that are not to be trusted

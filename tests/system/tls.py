@@ -11,6 +11,7 @@ import time
 from harness.rows import row
 from harness.wait import eventually, once
 from harness.wire import Wrong, binary, close, request, text, upgrade
+from system.services_tls import certificate_by_chain
 
 CONFIGURATION = """\
 listeners:
@@ -481,3 +482,14 @@ def client_certificates(t, version):
             if "closed" not in str(wrong) and "reset" not in str(wrong):
                 raise
     echoes(ticket, [5])  # who is in stays in
+
+
+@row(TLS, "a client's chain brings an authority along; what is learned of it goes with the listener", cases=VERSIONS)
+def client_chain(t, version):
+    ca, chain, key = certificate_by_chain("ours")
+    configuration = CONFIGURATION.replace("key: key.pem}", "key: key.pem, client_ca: ca.pem}")
+    made = {"ca.pem": ca, "client.pem": chain, "client.key": key}
+    gateway = t.start(configuration, files={**files(), **made})
+    how = context(version)
+    how.load_cert_chain(gateway.folder / "client.pem", gateway.folder / "client.key")
+    echoes(opened(t, how=how), [5])  # the end of the process is looked at, too
