@@ -88,7 +88,7 @@ MUTATIONS = [
      "    if (!is_whole) {\n        ws_takeover_reset(takeover, stream);", "    if (!is_whole) {", SIM),
     # --- services
     ("a kept line is reused with bytes left on it", "service", LINE,
-     "line->state >= LINE_ANSWER && line->state <= LINE_IDLE &&", "line->state >= LINE_ANSWER && line->state < LINE_IDLE &&", SIM),
+     "line->state >= LINE_SHAKING && line->state <= LINE_IDLE &&", "line->state >= LINE_SHAKING && line->state < LINE_IDLE &&", SIM),
     ("what may not be repeated is asked again", "service", ANSWER,
      "exchange->head != 0 &&\n           (exchange->flags & UPSTREAM_ASK_SAFE) != 0;", "exchange->head != 0;", SIM),
     ("a tunnel's client is never paused", "service", TUNNEL,
