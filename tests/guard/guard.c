@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "core/http/upgrade.h"
 #include "tests/sim/laws.h"
 #include "tests/sim/sim_internal.h"
 #include "tests/sim/sim_io.h"
@@ -16,9 +17,11 @@ enum {
     CLIENTS = 64,
     ECHO_ROUNDS = 32,
     FANOUT_ROUNDS = 24,
+    TUNNEL_ROUNDS = 24,
     PING_INTERVALS = 8,
     SMALL_BYTES = 20,
     LARGE_BYTES = 1024,
+    KEY_BYTES = 24, // of Sec-WebSocket-Key
     LATENCY_US = 200,
     EVENTS_MAX = 4000000, // of one load: more means that it hangs
 };
@@ -31,9 +34,11 @@ static const char CONFIG[] = "listeners:\n"
                              "keepalive: {ping: 2s, pong: 1s}\n"
                              "limits: {handshakes_per_second: 1000000}\n"
                              "engine: {slots: 256, buffers: 128, completions: 4096}\n"
+                             "upstreams: {mirror: {servers: [\"http://127.0.0.1:8000\"]}}\n"
                              "routes:\n"
                              "  - {path: /echo, echo: {}}\n"
-                             "  - {path: /chat, channels: {subscribe: [chat], publish: chat}}\n";
+                             "  - {path: /chat, channels: {subscribe: [chat], publish: chat}}\n"
+                             "  - {path: /tunnel, tunnel: {upstream: mirror}}\n";
 
 // In the place of core/base/prng.c: no jitter, every delay is the middle one. So the run does not
 // depend on how often something was drawn, and the figures move with the code alone.
@@ -59,9 +64,19 @@ struct guest { // one client
     uint8_t bytes[8192];
 };
 
+// A WebSocket service's end of a tunnel: it sends every message back.
+struct mirror {
+    uint32_t connection;
+    bool is_open; // upgraded
+    uint32_t have;
+    uint8_t bytes[8192];
+};
+
 struct guard {
     struct sim *sim;
     struct guest guests[CLIENTS];
+    struct mirror mirrors[CLIENTS];
+    uint32_t mirror_count;
     uint64_t cover[SIM_COVER_MAX];
 };
 static struct guard guard; // one in a process
@@ -146,6 +161,92 @@ static void on_event(struct sim *sim, void *context, uint32_t connection, enum n
     }
 }
 
+// --- The service.
+
+static void mirror_send(const struct mirror *mirror, const void *bytes, uint32_t length) {
+    uint32_t sent = net_send(guard.sim, mirror->connection, bytes, length);
+    check(sent == length);
+}
+
+// The answer to the handshake at the front of the bytes. Returns the request's length, 0: it is not
+// whole.
+static uint32_t mirror_upgrade(struct mirror *mirror) {
+    static const char field[] = "Sec-WebSocket-Key: ";
+    const uint8_t *end = memmem(mirror->bytes, mirror->have, "\r\n\r\n", 4);
+    if (end == NULL) {
+        return 0;
+    }
+    const uint8_t *key = memmem(mirror->bytes, mirror->have, field, sizeof field - 1);
+    check(key != NULL);
+    uint8_t accept[WEBSOCKET_ACCEPT_BYTES];
+    char answer[256];
+    http_upgrade_accept(span_make(key + sizeof field - 1, KEY_BYTES), accept);
+    int length = snprintf(answer, sizeof answer,
+                          "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                          "Connection: Upgrade\r\nSec-WebSocket-Accept: %.*s\r\n\r\n",
+                          (int)sizeof accept, (const char *)accept);
+    mirror_send(mirror, answer, (uint32_t)length);
+    mirror->is_open = true;
+    return (uint32_t)(end - mirror->bytes) + 4;
+}
+
+// Sends the frame at `bytes` back, if it is whole, without its mask. Returns its length.
+static uint32_t mirror_frame(const struct mirror *mirror, const uint8_t *bytes, uint32_t have) {
+    uint8_t frame[LARGE_BYTES + 4];
+    uint32_t payload = have < 2 ? 0 : bytes[1] & 0x7F;
+    uint32_t header = payload < 126 ? 2 : 4;
+    if (have < header + 4) {
+        return 0;
+    }
+    payload = header == 4 ? (uint32_t)bytes[2] << 8 | bytes[3] : payload;
+    check(payload <= LARGE_BYTES);
+    if (have < header + 4 + payload) {
+        return 0;
+    }
+    memcpy(frame, bytes, header);
+    frame[1] &= 0x7F;
+    for (uint32_t i = 0; i < payload; i++) {
+        frame[header + i] = bytes[header + 4 + i] ^ bytes[header + (i & 3)];
+    }
+    mirror_send(mirror, frame, header + payload);
+    return header + 4 + payload;
+}
+
+static void on_mirror(struct sim *sim, void *context, uint32_t connection, enum net_event event) {
+    struct mirror *mirror = context;
+    check(event != NET_REFUSED && event != NET_RESET && event != NET_WRITABLE);
+    if (event == NET_END) {
+        net_close(sim, connection);
+    }
+    uint32_t got;
+    while (event == NET_READABLE &&
+           (got = net_receive(sim, connection, mirror->bytes + mirror->have,
+                              (uint32_t)sizeof mirror->bytes - mirror->have)) > 0) {
+        mirror->have += got;
+        uint32_t at = mirror->is_open ? 0 : mirror_upgrade(mirror);
+        uint32_t length;
+        while (mirror->is_open &&
+               (length = mirror_frame(mirror, mirror->bytes + at, mirror->have - at)) > 0) {
+            at += length;
+        }
+        mirror->have -= at;
+        memmove(mirror->bytes, mirror->bytes + at, mirror->have);
+    }
+}
+
+static enum net_answer on_dial(struct sim *sim, void *context, uint32_t connection,
+                               struct net_client *client) {
+    (void)sim;
+    (void)context; // there is one world, and one service
+    check(guard.mirror_count < CLIENTS);
+    struct mirror *mirror = &guard.mirrors[guard.mirror_count++];
+    mirror->connection = connection;
+    *client = (struct net_client){.on_event = on_mirror, .context = mirror};
+    return NET_ACCEPTS;
+}
+
+// --- The clients.
+
 static void connect_all(void) {
     for (uint32_t i = 0; i < CLIENTS; i++) {
         struct guest *guest = &guard.guests[i];
@@ -211,10 +312,10 @@ static void upgrade_all(const char *path) {
 
 // --- The loads. Each prints how often it did what it is named after.
 
-static void echo(uint32_t bytes) {
+static void echo(uint32_t bytes, uint32_t rounds) {
     static const uint8_t payload[LARGE_BYTES] = {1};
     uint64_t before = guard.guests[0].frames;
-    for (uint32_t round = 1; round <= ECHO_ROUNDS; round++) {
+    for (uint32_t round = 1; round <= rounds; round++) {
         for (uint32_t i = 0; i < CLIENTS; i++) {
             send_frame(&guard.guests[i], 0x82, payload, bytes);
         }
@@ -230,12 +331,12 @@ __attribute__((noinline)) static uint64_t guard_handshake(void) {
 }
 
 __attribute__((noinline)) static uint64_t guard_echo_small(void) {
-    echo(SMALL_BYTES);
+    echo(SMALL_BYTES, ECHO_ROUNDS);
     return (uint64_t)CLIENTS * ECHO_ROUNDS;
 }
 
 __attribute__((noinline)) static uint64_t guard_echo_large(void) {
-    echo(LARGE_BYTES);
+    echo(LARGE_BYTES, ECHO_ROUNDS);
     return (uint64_t)CLIENTS * ECHO_ROUNDS;
 }
 
@@ -248,11 +349,15 @@ __attribute__((noinline)) static uint64_t guard_ping(void) {
     return (uint64_t)CLIENTS * PING_INTERVALS;
 }
 
-__attribute__((noinline)) static uint64_t guard_close(void) {
+static void close_all(void) {
     for (uint32_t i = 0; i < CLIENTS; i++) {
         send_frame(&guard.guests[i], 0x88, (const uint8_t *)"\x03\xe8", 2);
     }
     until(is_ended, 0);
+}
+
+__attribute__((noinline)) static uint64_t guard_close(void) {
+    close_all();
     return CLIENTS;
 }
 
@@ -264,6 +369,12 @@ __attribute__((noinline)) static uint64_t guard_fanout(void) {
         until(has_frames, before + round);
     }
     return (uint64_t)CLIENTS * FANOUT_ROUNDS;
+}
+
+// Not as often as guard_echo_small: the compiler would make one function of the two.
+__attribute__((noinline)) static uint64_t guard_tunnel(void) {
+    echo(SMALL_BYTES, TUNNEL_ROUNDS);
+    return (uint64_t)CLIENTS * TUNNEL_ROUNDS;
 }
 
 static void world_begin(void) {
@@ -285,6 +396,9 @@ static void world_begin(void) {
     sim->admin.port = 9090;
     sim->config_text = CONFIG;
     world_open(sim);
+    struct net_service service = {.on_dial = on_dial, .address = sim->listeners[0]};
+    service.address.port = 8000;
+    net_serve(sim, &service);
 }
 
 int main(void) {
@@ -298,5 +412,10 @@ int main(void) {
     until(is_connected, 0);
     upgrade_all("/chat");
     (void)printf("fanout %llu\n", (unsigned long long)guard_fanout());
+    close_all();
+    connect_all();
+    until(is_connected, 0);
+    upgrade_all("/tunnel");
+    (void)printf("tunnel %llu\n", (unsigned long long)guard_tunnel());
     return fflush(stdout) == 0 ? 0 : 1;
 }
