@@ -304,9 +304,9 @@ static void finish(struct io *io, const struct pending *pending) {
     }
     bool is_close = completion->operation == IO_CLOSE && completion->result == 0;
     bool is_poll = op != NULL && op->operation == IO_POLL && op->closes;
-    struct slot *slot = &ring->slots[completion->slot];
-    bool is_end = is_close || (is_poll && op->holds_slot);
-    slot->waits = (uint8_t)(slot->waits - is_end);
+    if (is_close || (is_poll && op->holds_slot)) { // others may name no slot, as a new socket's
+        ring->slots[completion->slot].waits--;
+    }
     if (op == NULL) {
         return;
     }
