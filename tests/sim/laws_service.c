@@ -22,8 +22,11 @@ enum {
 // When the line must have left what it is in, as a time of the worker; UINT64_MAX: no matter when.
 static uint64_t due_of(const struct upstreams *upstreams, const struct upstream_line *line) {
     const struct upstream *upstream = upstream_of(upstreams, line);
-    uint64_t since_ms = upstreams->now_ms - (uint32_t)(upstreams->now_ms - line->progress_ms);
     bool is_sending = line_has(line, LINE_SENDING);
+    // What is being sent has its time from its own beginning on.
+    bool is_asking = is_sending && (line->state == LINE_ANSWER || line->state == LINE_BODY);
+    uint32_t from_ms = is_asking ? line->sent_ms : line->progress_ms;
+    uint64_t since_ms = upstreams->now_ms - (uint32_t)(upstreams->now_ms - from_ms);
     switch ((enum line_state)line->state) {
     case LINE_SOCKET:
     case LINE_CONNECTING:
