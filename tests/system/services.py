@@ -3,6 +3,7 @@
 import signal
 import socket
 import tempfile
+import threading
 import time
 
 from harness.gateway import free_port
@@ -332,10 +333,12 @@ def slow(t):
 
 @row("issue 5, queue", "more requests than connections wait, and more than the queue are refused with 503")
 def queue(t):
+    released = threading.Event()
+
     def busy(wire, service):
         while True:
             service.requests.append(wire.request())
-            time.sleep(0.2)
+            released.wait(8)
             wire.answer("ok")
 
     with Service(busy) as service:
@@ -343,7 +346,9 @@ def queue(t):
         peers = [t.peer() for _ in range(8)]
         for peer in peers:
             peer.send(request("/"))
-            time.sleep(0.01)
+        service.wait_for(2)
+        time.sleep(0.3)  # for those that wait, and those that are refused
+        released.set()
         found = sorted(peer.response().status for peer in peers)
         if found != [200] * 5 + [503] * 3 or service.connections != 2:
             raise Wrong(f"{found} by {service.connections} connections")
