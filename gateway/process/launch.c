@@ -14,6 +14,7 @@
 #include "gateway/process/process.h"
 #include "gateway/seam/clock.h"
 #include "gateway/seam/entropy.h"
+#include "gateway/tls/tls.h"
 
 enum {
     LOG_RING_BYTES = 1 << 18,
@@ -184,6 +185,7 @@ static void *worker_main(void *argument) {
     while (error == 0 && !worker_is_done(self->worker)) {
         error = process_worker_turn(self);
     }
+    tls_memory_trim(); // what the library keeps on a thread is that thread's to give back
     atomic_store_explicit(&self->turn_error, error, memory_order_release);
     atomic_store_explicit(&self->is_done, true, memory_order_release);
     io_doorbell_ring(process_doorbell(self->process));
