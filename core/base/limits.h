@@ -159,10 +159,15 @@ enum {
                                     // TLS client's certificate name and the like may come on top
 
     // Who clients are
-    AUTHS_MAX = 64,              // of a configuration
-    AUTH_SOURCES_MAX = 8,        // places where one of them looks for a token, one after the other
-    AUTH_NAME_BYTES_MAX = 64,    // of a cookie or a query's parameter that holds one
-    CLAIMS_MAX = 16,             // different ones in one route's templates: searched one by one
+    AUTHS_MAX = 64,           // of a configuration
+    AUTH_SOURCES_MAX = 8,     // places where one of them looks for a token, one after the other
+    AUTH_NAME_BYTES_MAX = 64, // of a cookie or a query's parameter that holds one
+    CLAIMS_MAX = 16,          // different ones in one route's templates: searched one by one
+    FORWARD_FIELDS_MAX = 16,  // headers that an asking `auth` sends, and takes from an answer
+    FORWARD_VALUES_BYTES_MAX = 4096,   // of the latter, together
+    FORWARD_BODY_BYTES_MAX = 64 << 10, // of an answer, read and dropped; beyond, the line is closed
+    FORWARD_ASKS_MAX = 16384,          // under way at once, per worker
+    FORWARD_ENTRIES_MAX = 65536,       // answers remembered, per worker
     JWKS_BYTES_MAX = 64 << 10,   // a key set's file: 16 RSA keys with their certificates are 50 KiB
     JWT_BYTES_MAX = 8192,        // of a token: what fits in a request head by default
     JWT_KEYS_MAX = 16,           // in a set: a token without a key id is tried with each

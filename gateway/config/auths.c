@@ -8,16 +8,17 @@
 enum { LEEWAY_MS = 30000, AUTH_TEXT_BYTES_MAX = 256 };
 
 struct auth_section {
-    const struct config_node *jwt;
+    const struct config_node *jwt, *forward;
 };
 static const struct schema_key auth_keys[] = {
     {.name = "jwt", .type = SCHEMA_MAP, .offset = offsetof(struct auth_section, jwt)},
+    {.name = "forward", .type = SCHEMA_MAP, .offset = offsetof(struct auth_section, forward)},
 };
 static const struct schema auth_schema = {.name = "auth",
                                           .title = "in an `auth`",
                                           .prefix = "auth.NAME.",
                                           .keys = auth_keys,
-                                          .key_count = 1};
+                                          .key_count = sizeof(auth_keys) / sizeof(auth_keys[0])};
 
 struct jwt_section {
     const struct config_node *algorithms, *jwks_file, *audience, *issuer, *from;
@@ -179,11 +180,23 @@ static void sources_read(struct config_reader *reader, const struct config_node 
 }
 
 static void auth_read(struct config_reader *reader, const struct config_node *key,
-                      const struct config_node *map, struct config_auth *auth) {
+                      const struct config_node *map, struct config_auth *auth,
+                      struct config *config) {
     struct auth_section outer = {.jwt = NULL};
     struct jwt_section section = {.leeway_ms = LEEWAY_MS};
     auth->name = key->text;
     schema_read(reader, &auth_schema, map, &outer);
+    if (outer.jwt != NULL && outer.forward != NULL) {
+        config_error(reader, key->place,
+                     "%s has both `jwt` and `forward`; write two entries, and one of them in each "
+                     "route",
+                     config_quote(key->text).text);
+        return;
+    }
+    if (outer.forward != NULL) {
+        config_auth_forward_read(reader, outer.forward, auth, config);
+        return;
+    }
     if (outer.jwt == NULL) {
         if (map->child_count == 0) {
             config_error(reader, key->place,
@@ -220,7 +233,7 @@ void config_auths_read(struct config_reader *reader, const struct config_node *m
     for (const struct config_node *key = map->child; key != NULL; key = key->next->next) {
         if (key->kind != CONFIG_NODE_BAD &&
             schema_is_kind(reader, "auth.NAME", key->next, CONFIG_NODE_MAP)) {
-            auth_read(reader, key, key->next, &auths[count++]);
+            auth_read(reader, key, key->next, &auths[count++], config);
         }
     }
     config->auths = auths;
@@ -236,6 +249,36 @@ static const struct config_auth *auth_find(const struct config *config, struct s
     return NULL;
 }
 
+static bool reads_cookie(const struct config_auth *auth) {
+    if (auth->kind == CONFIG_AUTH_JWT) {
+        return has_place(auth, CONFIG_TOKEN_COOKIE);
+    }
+    for (uint32_t i = 0; i < auth->forward.sent_count; i++) {
+        if (span_is_nocase(auth->forward.sent[i], "cookie")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// What the route's templates ask for must be among what the service says.
+static void claims_check(struct config_reader *reader, const struct config_node *node,
+                         const struct config_route *route) {
+    const struct config_forward *forward = &route->auth->forward;
+    for (uint32_t i = 0; i < route->claims.count; i++) {
+        bool is_said = false;
+        for (uint32_t j = 0; j < forward->field_count; j++) {
+            is_said = is_said || span_equal(forward->fields[j].claim, route->claims.items[i]);
+        }
+        if (!is_said) {
+            config_error(reader, node->place,
+                         "the route's templates need the claim %s, which %s does not say; add it "
+                         "to `forward.claims`, such as claims: {sub: X-User}",
+                         config_quote(route->claims.items[i]).text, config_quote(node->text).text);
+        }
+    }
+}
+
 void config_route_auth_read(struct config_reader *reader, const struct config_node *node,
                             const struct config *config, struct config_route *route) {
     route->auth = auth_find(config, node->text);
@@ -244,9 +287,11 @@ void config_route_auth_read(struct config_reader *reader, const struct config_no
                      config_quote(node->text).text);
         return;
     }
+    if (route->auth->kind == CONFIG_AUTH_FORWARD) {
+        claims_check(reader, node, route);
+    }
     // The browser of a visitor sends the cookie with the connection of any page (CSWSH).
-    if (has_place(route->auth, CONFIG_TOKEN_COOKIE) && !route->has_origins &&
-        route->verb != CONFIG_VERB_PAGE) {
+    if (reads_cookie(route->auth) && !route->has_origins && route->verb != CONFIG_VERB_PAGE) {
         config_error(reader, node->place,
                      "%s reads a cookie, and the route has no `origins`, so that every page could "
                      "come in as its visitor; add origins: [\"https://app.example.com\"]",

@@ -303,17 +303,39 @@ struct config_token_source {
     uint8_t place;    // enum config_token_place
 };
 
-// Who may come in by JSON Web Tokens.
+// A header of an asked service's answer.
+struct config_forward_field {
+    struct span header;
+    struct span claim; // that it becomes; empty: none
+    bool passes;       // services are sent it
+};
+
+// A service that is asked who a client is.
+struct config_forward {
+    struct span target;      // path and query of its URL
+    const struct span *sent; // names of the headers of a request that it is sent
+    const struct config_forward_field *fields;
+    uint64_t cache_ms; // 0: it is asked each time
+    uint32_t entries;  // remembered at most, of each worker
+    uint16_t upstream; // index in config->upstreams
+    uint8_t sent_count, field_count;
+};
+
+enum config_auth_kind { CONFIG_AUTH_JWT, CONFIG_AUTH_FORWARD };
+
+// Who may come in: by JSON Web Tokens, or as a service says.
 struct config_auth {
     struct span name;
+    struct config_forward forward;             // CONFIG_AUTH_FORWARD; what follows is of JWT
     struct span jwks;                          // contents of jwks_file, not yet judged
     struct span audience;                      // empty: tokens with an audience are refused
     struct span issuer;                        // empty: any
     const struct config_token_source *sources; // the first that has a token decides
-    struct config_place place;                 // of jwks_file
+    struct config_place place;                 // of jwks_file or `forward`
     uint32_t algorithms;                       // bit per enum signature_kind (core/crypto)
     uint32_t leeway_s;
     uint8_t source_count;
+    uint8_t kind; // enum config_auth_kind
 };
 
 struct config_route {

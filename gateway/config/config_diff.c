@@ -143,11 +143,28 @@ static bool subprotocols_equal(struct config_spans a, struct config_spans b) {
     return is_equal;
 }
 
+// Its service is one of the upstreams.
+static bool forward_equal(const struct config_forward *a, const struct config_forward *b) {
+    bool is_equal = span_equal(a->target, b->target) && a->cache_ms == b->cache_ms &&
+                    a->entries == b->entries && a->sent_count == b->sent_count &&
+                    a->field_count == b->field_count;
+    for (uint32_t i = 0; is_equal && i < a->sent_count; i++) {
+        is_equal = span_equal_nocase(a->sent[i], b->sent[i]);
+    }
+    for (uint32_t i = 0; is_equal && i < a->field_count; i++) {
+        is_equal = span_equal_nocase(a->fields[i].header, b->fields[i].header) &&
+                   span_equal(a->fields[i].claim, b->fields[i].claim) &&
+                   a->fields[i].passes == b->fields[i].passes;
+    }
+    return is_equal;
+}
+
 static bool auth_equal(const struct config_auth *a, const struct config_auth *b) {
     bool is_equal = span_equal(a->name, b->name) && span_equal(a->jwks, b->jwks) &&
                     span_equal(a->audience, b->audience) && span_equal(a->issuer, b->issuer) &&
                     a->algorithms == b->algorithms && a->leeway_s == b->leeway_s &&
                     a->source_count == b->source_count;
+    is_equal = is_equal && a->kind == b->kind && forward_equal(&a->forward, &b->forward);
     for (uint32_t i = 0; is_equal && i < a->source_count; i++) {
         is_equal = a->sources[i].place == b->sources[i].place &&
                    span_equal(a->sources[i].name, b->sources[i].name);

@@ -2,7 +2,6 @@
 
 const struct config_missing config_missing[] = {
     {"top", "backplane", "`backplane`", NULL},
-    {"auth", "forward", "`forward`", NULL},
     {"route", "events", "`events`", NULL},
 };
 const uint32_t config_missing_count = sizeof(config_missing) / sizeof(config_missing[0]);

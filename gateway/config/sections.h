@@ -81,11 +81,17 @@ void config_upstream_tls_read(struct config_reader *reader,
                               struct config *config, struct config_upstream *upstream);
 void config_health_read(struct config_reader *reader, const struct config_node *map,
                         struct config_health *health);
+// One server, as one of them is written: NULL, or what is wrong with the text.
+const char *config_server_read(struct config_reader *reader, struct span text,
+                               struct config_server *server);
 // The number of the upstream that the node names. False: an error was added.
 bool config_upstream_find(struct config_reader *reader, const struct config_node *node,
                           const struct config *config, uint16_t *upstream);
 void config_auths_read(struct config_reader *reader, const struct config_node *map,
                        struct config *config);
+// auth_forward.c: `forward` of one of them; adds its service to the upstreams, which are read.
+void config_auth_forward_read(struct config_reader *reader, const struct config_node *map,
+                              struct config_auth *auth, struct config *config);
 // What the node names, among those that were read; the route's other keys are read.
 void config_route_auth_read(struct config_reader *reader, const struct config_node *node,
                             const struct config *config, struct config_route *route);

@@ -89,7 +89,7 @@ static const char *authority_read(struct config_reader *reader, struct span auth
            "http://orders.example:8000";
 }
 
-static const char *server_read(struct config_reader *reader, struct span text,
+const char *config_server_read(struct config_reader *reader, struct span text,
                                struct config_server *server) {
     if (begins_with(text, "unix:")) {
         const char *problem = value_address(text, &server->address);
@@ -132,7 +132,7 @@ void config_servers_read(struct config_reader *reader, const struct config_node 
             continue;
         }
         servers[count] = (struct config_server){.place = node->place};
-        const char *problem = server_read(reader, node->text, &servers[count]);
+        const char *problem = config_server_read(reader, node->text, &servers[count]);
         if (problem != NULL) {
             config_error(reader, node->place, "`servers[]` is %s, which %s",
                          config_quote(node->text).text, problem);

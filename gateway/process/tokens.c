@@ -56,6 +56,9 @@ static struct jwt_keys *keys_open(const struct config_auth *auth, char problem[J
 void tokens_check(const struct config *config, const char *file, struct config_errors *errors) {
     for (uint32_t i = 0; i < config->auth_count; i++) {
         const struct config_auth *auth = &config->auths[i];
+        if (auth->kind != CONFIG_AUTH_JWT) {
+            continue;
+        }
         char problem[JWT_PROBLEM_BYTES];
         char text[CONFIG_ERROR_BYTES];
         if (tls_library_open() != 0) {
@@ -75,6 +78,9 @@ void tokens_check(const struct config *config, const char *file, struct config_e
 
 bool site_keys_open(struct site *site) {
     for (uint32_t i = 0; i < site->config->auth_count; i++) {
+        if (site->config->auths[i].kind != CONFIG_AUTH_JWT) {
+            continue;
+        }
         char problem[JWT_PROBLEM_BYTES]; // none but memory: tokens_check has accepted it
         site->keys[i] = keys_open(&site->config->auths[i], problem);
         if (site->keys[i] == NULL) {

@@ -89,12 +89,17 @@ bool hop_has(const struct hop_options *options, struct span name) {
     return is_named;
 }
 
-// `_` counts as `-`: many services cannot tell them apart, since CGI names have only the one.
+// In lower case; `_` counts as `-`: many services cannot tell them apart, since CGI names have only
+// the one.
+static uint8_t alike_byte(uint8_t byte) {
+    byte = byte == '_' ? '-' : byte;
+    return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte | 0x20) : byte;
+}
+
+// `name` is at least as long as `wanted`.
 static bool is_alike(struct span name, struct span wanted) {
     for (uint32_t i = 0; i < wanted.length; i++) {
-        uint8_t byte = name.data[i] == '_' ? '-' : name.data[i];
-        byte = byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte | 0x20) : byte;
-        if (byte != wanted.data[i]) {
+        if (alike_byte(name.data[i]) != alike_byte(wanted.data[i])) {
             return false;
         }
     }
@@ -122,6 +127,26 @@ static bool is_of_trust(struct span name) {
 static bool is_certificate(struct span name) {
     struct span wanted = span_text("x-client-certificate-");
     return name.length >= wanted.length && is_alike(name, wanted);
+}
+
+// Said by us, whoever the peer is.
+static bool is_identity(const struct forward *forward, struct span name) {
+    const struct proxy_identity *identity = forward->identity;
+    for (uint32_t i = 0; identity != NULL && i < identity->count; i++) {
+        if (identity->names[i].length == name.length && is_alike(name, identity->names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_identity(struct proxy_text *text, const struct forward *forward) {
+    const struct proxy_identity *identity = forward->identity;
+    for (uint32_t i = 0; identity != NULL && i < identity->count; i++) {
+        if (identity->values[i].length > 0) {
+            text_put_field(text, identity->names[i], identity->values[i]);
+        }
+    }
 }
 
 // Written anew by forward_head, from what the client sent and whether it is trusted.
@@ -281,6 +306,15 @@ static uint32_t fields_bytes(const struct http_field *fields, uint32_t field_cou
     return bytes;
 }
 
+static uint32_t identity_bytes(const struct forward *forward) {
+    const struct proxy_identity *identity = forward->identity;
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; identity != NULL && i < identity->count; i++) {
+        bytes += identity->names[i].length + identity->values[i].length + 4;
+    }
+    return bytes;
+}
+
 // Cuts the payload to what was written; 0: it did not fit.
 static uint32_t text_finish(struct arena *arena, const struct proxy_text *text, uint32_t payload) {
     if (text->is_over) {
@@ -309,6 +343,7 @@ static void put_request(struct proxy_text *text, const struct forward *forward) 
         const struct http_field *field = &request->fields[i];
         bool passes = !hop_has(&hop, field->name) && !is_rebuilt(field->name) &&
                       !is_of_handshake(forward, field->name) && !is_certificate(field->name) &&
+                      !is_identity(forward, field->name) &&
                       (forward->is_trusted || !is_of_trust(field->name));
         if (passes) {
             text_put_field(text, field->name, field->value);
@@ -316,6 +351,7 @@ static void put_request(struct proxy_text *text, const struct forward *forward) 
     }
     put_client(text, forward);
     put_certificate(text, forward);
+    put_identity(text, forward);
     put_ids(text, forward);
     if (forward->handshake != NULL) { // it has no body
         put_handshake(text, forward->handshake);
@@ -339,7 +375,7 @@ uint32_t forward_head(struct arena *arena, const struct forward *forward,
     uint32_t certificate = forward->certificate == NULL ? 0 : CERTIFICATE_BYTES_MAX;
     uint32_t room = HEAD_SPARE_BYTES + certificate + request->target.length +
                     request->method_text.length + 3 * request->host.length +
-                    fields_bytes(request->fields, request->field_count);
+                    fields_bytes(request->fields, request->field_count) + identity_bytes(forward);
     struct proxy_text text = {.room = room};
     uint32_t payload = payload_reserve(arena, 0, room, &text.data);
     *fault = fault_get(FAULT_out_of_memory);

@@ -70,7 +70,8 @@ struct forward {
     const struct handshake *handshake; // or NULL
     struct span authority;             // of a server, for a request without Host
     struct prng *prng;
-    const struct tls_peer *certificate; // that the client showed; NULL: none
+    const struct tls_peer *certificate;    // that the client showed; NULL: none
+    const struct proxy_identity *identity; // NULL: nothing is known
     bool is_trusted;
     bool is_tls; // the client speaks it
 };
@@ -106,8 +107,6 @@ struct span handshake_offers(const struct handshake *handshake);
 // choice, in the response.
 const struct fault *handshake_check(const struct handshake *handshake,
                                     const struct http_response *response, struct span *subprotocol);
-// Bytes that nobody outside can foretell (RFC 6455 5.3, 10.3).
-uint64_t proxy_secret_next(struct proxy *proxy);
 
 // --- tunnel.c
 

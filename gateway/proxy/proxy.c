@@ -98,6 +98,7 @@ static bool relay_open(struct proxy *proxy, uint32_t index, const struct proxy_a
                               .authority = upstream->servers[0].authority,
                               .prng = &proxy->prng,
                               .certificate = ask->certificate,
+                              .identity = ask->identity,
                               .is_trusted = ask->is_trusted,
                               .is_tls = (proxy->bits[index] & proxy->tls_bit) != 0};
     uint32_t head = forward_head(proxy->arena, &forward, fault);

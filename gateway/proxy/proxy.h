@@ -45,15 +45,24 @@ struct proxy {
     struct ws_reader idle_reader;
 };
 
+// What is known of who a client is: fields that services are sent, and believe, so that a client's
+// own of these names are left out. Lent.
+struct proxy_identity {
+    struct span names[FORWARD_FIELDS_MAX];
+    struct span values[FORWARD_FIELDS_MAX]; // empty: it is not sent
+    uint32_t count;
+};
+
 struct proxy_ask {
     const struct config *config;
     const struct config_route *route;
     const struct tls_peer *certificate; // that the client showed; NULL: none
-    struct address peer;                // who has connected to us
-    struct address client;              // whose request it is: the peer, or whom it names
-    uint16_t settings;                  // of the route
-    bool is_trusted;                    // what the peer says of others is believed
-    bool is_upgrade;                    // a WebSocket handshake, which passed http_upgrade_check
+    const struct proxy_identity *identity;
+    struct address peer;   // who has connected to us
+    struct address client; // whose request it is: the peer, or whom it names
+    uint16_t settings;     // of the route
+    bool is_trusted;       // what the peer says of others is believed
+    bool is_upgrade;       // a WebSocket handshake, which passed http_upgrade_check
 };
 // A request that proxy_ask.route answers: conns->request, in VERDICT. It is relayed, or refused.
 void proxy_on_request(struct proxy *proxy, uint32_t index, const struct proxy_ask *ask);
@@ -62,6 +71,8 @@ void proxy_on_ask(struct proxy *proxy, uint32_t index, const struct conn_event *
 // MESSAGE and CLOSE of a connection that was upgraded by way of a service.
 void proxy_on_message(struct proxy *proxy, uint32_t index, const struct conn_event *event);
 void proxy_on_close(struct proxy *proxy, uint32_t index, const struct conn_event *event);
+// Bytes that nobody outside can foretell (RFC 6455 5.3, 10.3).
+uint64_t proxy_secret_next(struct proxy *proxy);
 // Something of it went out.
 void proxy_on_sent(struct proxy *proxy, uint32_t index);
 // The connection is over.

@@ -8,10 +8,11 @@ enum { NAME_ROOM = CHANNEL_NAME_BYTES_MAX };
 // A request whose route was found, on its way to the route's verb.
 struct stream_visit {
     struct route_match match;
-    struct span origin;  // that may come in; empty: it has none
-    struct address peer; // who has connected to us
-    bool is_trusted;     // what the peer says of others is believed
-    uint8_t kind;        // enum config_kind
+    struct span origin;             // that may come in; empty: it has none
+    struct address peer;            // who has connected to us
+    struct proxy_identity identity; // what services are sent of the client
+    bool is_trusted;                // what the peer says of others is believed
+    uint8_t kind;                   // enum config_kind
 };
 
 struct stream_session *session_find(const struct stream *stream, uint32_t index);
@@ -30,6 +31,21 @@ bool rule_enter(struct stream *stream, uint32_t index, uint16_t settings,
                 const struct fault **fault);
 void rule_leave(struct stream *stream, uint32_t index);
 
+// The verb's part, once the client may come in.
+void stream_visit_verb(struct stream *stream, uint32_t index, const struct stream_visit *visit);
+// Who the client is, if the route asks for it; then the verb's part.
+void stream_visit_auth(struct stream *stream, uint32_t index, struct stream_visit *visit);
+// Finds the route of conns->request for a visit whose kind, peer and trust are known, and who may
+// come in by its origin. False: refused here.
+bool stream_visit_route(struct stream *stream, uint32_t index, struct stream_visit *visit);
+// What is refused for want of authentication, for the log; names the token nowhere.
+void stream_refusal_log(struct stream *stream, uint32_t index, const struct config_route *route,
+                        enum fault_id fault, const char *reason);
+// stream_forward.c: the route's service is asked who the client is, and the visit goes on when it
+// has answered.
+void stream_forward(struct stream *stream, uint32_t index, struct stream_visit *visit);
+// What such a visit waits for is of no use any more.
+void stream_forward_forget(struct stream *stream, uint32_t index);
 // Passes it on to the route's upstream. Until the next request of this connection, or its end, it
 // is one of this route's.
 void stream_on_proxy(struct stream *stream, uint32_t index, const struct stream_visit *visit);

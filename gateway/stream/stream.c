@@ -189,6 +189,9 @@ struct stream_session *session_find(const struct stream *stream, uint32_t index)
 void session_drop(struct stream *stream, uint32_t index) {
     struct stream_session *session = session_find(stream, index);
     if (session != NULL) {
+        if (session->question != 0) {
+            forwards_cancel(stream->forwards, session->question);
+        }
         if (session->ask_block != 0) {
             arena_give(stream->arena, session->ask_block);
         }

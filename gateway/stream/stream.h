@@ -7,6 +7,7 @@
 #include "core/conn/conn.h"
 #include "core/hub/hub.h"
 #include "gateway/auth/admission.h"
+#include "gateway/auth/forward.h"
 #include "gateway/bus/bus.h"
 #include "gateway/proxy/proxy.h"
 #include "gateway/seam/log.h"
@@ -40,6 +41,8 @@ struct stream_session {
     uint16_t owed;      // envelope: asks on their way to a home and back
     uint32_t ask_block; // envelope: a message that waits until nothing is owed, so that its answer
     uint32_t ask_bytes; // does not overtake; at WS_MESSAGE_HEADROOM
+    uint32_t question;  // forward authentication: the ask that it waits for; 0: none. Then nothing
+                        // else counts, and stream_forward.c says what lies behind
 };
 
 // Why an envelope client is not read.
@@ -74,6 +77,7 @@ struct stream {
     struct log *log;
     struct admission *admission;
     struct proxy *proxy;
+    struct forwards *forwards;
     const uint32_t *certificates; // by connection index: an arena block, struct tls_peer; 0: none.
                                   // NULL: no listener asks for one
     struct admission_tokens tokens;
@@ -120,6 +124,8 @@ void stream_on_sent(struct stream *stream, uint32_t index);
 void stream_on_gone(struct stream *stream, uint32_t index);
 // DELIVER, JOINED and RECEIPT of the bus.
 void stream_on_mail(struct stream *stream, struct bus_event *event);
+// For struct forwards_owner; the context is the struct stream.
+void stream_on_verdict(void *context, uint64_t token, const struct forward_verdict *verdict);
 // Reads publishers again whose backlog is gone. Once per turn.
 void stream_resume(struct stream *stream);
 const struct config_route *stream_route(const struct stream *stream,

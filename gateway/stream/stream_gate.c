@@ -52,8 +52,7 @@ static bool address_passes(struct stream *stream, uint32_t index) {
     return true;
 }
 
-// Names the token nowhere: it lies in the head alone.
-static void refusal_log(struct stream *stream, uint32_t index, const struct config_route *route,
+void stream_refusal_log(struct stream *stream, uint32_t index, const struct config_route *route,
                         enum fault_id fault, const char *reason) {
     char address[ADDRESS_TEXT_BYTES];
     struct address client = stream_address(stream, index);
@@ -77,7 +76,7 @@ bool stream_bearer_passes(struct stream *stream, uint32_t index, const struct co
     const struct jwt_keys *keys = site->keys[route->auth - site->config->auths];
     enum fault_id fault = bearer_open(bearer, keys, route, &conns->request, conns->wall_s);
     if (fault != FAULT_none) {
-        refusal_log(stream, index, route, fault, bearer->reason);
+        stream_refusal_log(stream, index, route, fault, bearer->reason);
         stream_refuse(stream, index, fault, NULL, origin);
         return false;
     }

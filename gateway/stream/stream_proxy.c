@@ -14,6 +14,7 @@ void stream_on_proxy(struct stream *stream, uint32_t index, const struct stream_
     struct proxy_ask ask = {.config = stream->site->config,
                             .route = match->route,
                             .certificate = match->peer,
+                            .identity = &visit->identity,
                             .peer = visit->peer,
                             .client = stream_address(stream, index),
                             .settings = settings,

@@ -1,6 +1,7 @@
 // Requests: from a head to a refusal, a page, a handshake or a POST.
 #include "core/base/check.h"
 #include "core/base/utf8.h"
+#include "core/http/writer.h"
 #include "core/hub/payload.h"
 #include "core/ws/frame.h"
 #include "gateway/route/subprotocol.h"
@@ -361,35 +362,19 @@ void stream_on_body(struct stream *stream, uint32_t index, const struct conn_eve
     }
 }
 
-static uint32_t decimal_write(char *target, uint64_t value) {
-    char digits[20];
-    uint32_t count = 0;
-    do {
-        digits[count++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value != 0);
-    for (uint32_t i = 0; i < count; i++) {
-        target[i] = digits[count - 1 - i];
-    }
-    return count;
-}
-
-static uint32_t text_append(char *target, uint32_t at, struct span text) {
-    memcpy(target + at, text.data, text.length);
-    return at + text.length;
-}
-
 // {"items":[{"channel":"chat.a","subscribers":3}]}, as the admin API answers. Names need no
 // escapes: their alphabet has none.
 static void post_answer(struct stream *stream, uint32_t index, const struct bus_event *event) {
-    char body[CHANNEL_NAME_BYTES_MAX + 96];
-    uint32_t at = text_append(body, 0, span_text("{\"items\":[{\"channel\":\""));
-    at = text_append(body, at, event->name);
-    at = text_append(body, at, span_text("\",\"subscribers\":"));
-    at += decimal_write(body + at, event->mail.words[1]);
-    at = text_append(body, at, span_text("}]}\n"));
-    struct http_reply reply = {
-        .status = 200, .content_type = span_text("application/json"), .body = span_make(body, at)};
+    uint8_t bytes[CHANNEL_NAME_BYTES_MAX + 96];
+    struct http_writer body = {.data = bytes, .room = sizeof bytes};
+    http_put_text(&body, "{\"items\":[{\"channel\":\"");
+    http_put(&body, event->name);
+    http_put_text(&body, "\",\"subscribers\":");
+    http_put_number(&body, event->mail.words[1]);
+    http_put_text(&body, "}]}\n");
+    struct http_reply reply = {.status = 200,
+                               .content_type = span_text("application/json"),
+                               .body = span_make(bytes, body.length)};
     struct stream_session *session = session_find(stream, index);
     if (session != NULL) {
         cors_add(&reply, session_origin(session));
@@ -418,7 +403,7 @@ void stream_on_receipt(struct stream *stream, uint32_t index, const struct bus_e
 
 // --- the request
 
-static void on_kind(struct stream *stream, uint32_t index, const struct stream_visit *visit) {
+void stream_visit_verb(struct stream *stream, uint32_t index, const struct stream_visit *visit) {
     const struct route_match *match = &visit->match;
     bool passes_on =
         match->route->verb == CONFIG_VERB_PROXY || match->route->verb == CONFIG_VERB_TUNNEL;
@@ -444,37 +429,45 @@ static const struct tls_peer *stream_certificate(const struct stream *stream, ui
                       : (const struct tls_peer *)(const void *)arena_at(stream->arena, block);
 }
 
-static void on_route(struct stream *stream, uint32_t index, struct stream_visit *visit) {
-    struct route_match *match = &visit->match;
-    match->peer = stream_certificate(stream, index);
-    // Noted before the gate, behind which the connection counts as the client's that its peer
-    // named.
-    visit->peer = stream->addresses[index];
-    visit->is_trusted = (stream->notes[index] & STREAM_NOTE_EXEMPT) != 0;
-    if (!stream_origin_passes(stream, index, match->route, &visit->origin)) {
-        return;
+bool stream_visit_route(struct stream *stream, uint32_t index, struct stream_visit *visit) {
+    const struct http_request *request = &stream->conns->request;
+    struct route_request question = {
+        .host = request->host, .path = request->path, .kind = visit->kind};
+    enum route_result result = route_match(stream->site->routes, &question, &visit->match);
+    if (request->method == HTTP_OTHER && !stream_takes_method(request, &visit->match)) {
+        stream_refuse(stream, index, FAULT_method_unknown, NULL, span_empty());
+        return false;
     }
-    // Before anything that costs: a signature takes 0.1 ms.
-    if (visit->kind == CONFIG_KIND_UPGRADE && !stream_handshake_passes(stream, index)) {
-        return;
+    if (result != ROUTE_FOUND) {
+        stream_refuse(stream, index, match_fault(result),
+                      result == ROUTE_NOT_ALLOWED ? visit->match.allow : NULL, span_empty());
+        return false;
     }
+    visit->match.peer = stream_certificate(stream, index);
+    return stream_origin_passes(stream, index, visit->match.route, &visit->origin);
+}
+
+void stream_visit_auth(struct stream *stream, uint32_t index, struct stream_visit *visit) {
+    const struct config_route *route = visit->match.route;
     // A preflight comes without what it asks for; a service's is none of ours.
-    bool is_preflight =
-        visit->kind == CONFIG_KIND_OPTIONS && match->route->verb != CONFIG_VERB_PROXY;
-    if (match->route->auth == NULL || is_preflight) {
-        on_kind(stream, index, visit);
+    bool is_preflight = visit->kind == CONFIG_KIND_OPTIONS && route->verb != CONFIG_VERB_PROXY;
+    if (route->auth == NULL || is_preflight) {
+        stream_visit_verb(stream, index, visit);
+        return;
+    }
+    if (route->auth->kind == CONFIG_AUTH_FORWARD) {
+        stream_forward(stream, index, visit);
         return;
     }
     struct bearer bearer;
-    if (stream_bearer_passes(stream, index, match->route, visit->origin, &bearer)) {
-        match->claims = &bearer.claims;
-        on_kind(stream, index, visit);
+    if (stream_bearer_passes(stream, index, route, visit->origin, &bearer)) {
+        visit->match.claims = &bearer.claims;
+        stream_visit_verb(stream, index, visit);
     }
     bearer_close(&bearer);
 }
 
 void stream_on_request(struct stream *stream, uint32_t index, const struct conn_event *event) {
-    const struct http_request *request = &stream->conns->request;
     static const enum fault_id dooms[] = {FAULT_none, FAULT_connection_limit, FAULT_address_limit,
                                           FAULT_none};
     enum fault_id doom = dooms[stream->notes[index] & STREAM_NOTE_DOOM];
@@ -484,20 +477,19 @@ void stream_on_request(struct stream *stream, uint32_t index, const struct conn_
                       span_empty());
         return;
     }
-    rule_leave(stream, index); // of the request before, which was passed on
+    stream_forward_forget(stream, index); // of the request before, which found no answer in time
+    rule_leave(stream, index);            // or was passed on
     conn_at(stream->conns, index)->settings = 0;
-    uint8_t kind = request_kind(request, event->is_upgrade);
-    struct route_request question = {.host = request->host, .path = request->path, .kind = kind};
-    struct stream_visit visit = {.kind = kind};
-    enum route_result result = route_match(stream->site->routes, &question, &visit.match);
-    if (request->method == HTTP_OTHER && !stream_takes_method(request, &visit.match)) {
-        stream_refuse(stream, index, FAULT_method_unknown, NULL, span_empty());
+    // Noted before the gate, behind which the connection counts as the client's that its peer
+    // named.
+    struct stream_visit visit = {.peer = stream->addresses[index],
+                                 .is_trusted = (stream->notes[index] & STREAM_NOTE_EXEMPT) != 0,
+                                 .kind = request_kind(&stream->conns->request, event->is_upgrade)};
+    if (!stream_visit_route(stream, index, &visit)) {
         return;
     }
-    if (result != ROUTE_FOUND) {
-        stream_refuse(stream, index, match_fault(result),
-                      result == ROUTE_NOT_ALLOWED ? visit.match.allow : NULL, span_empty());
-        return;
+    // Before anything that costs: a signature takes 0.1 ms.
+    if (visit.kind != CONFIG_KIND_UPGRADE || stream_handshake_passes(stream, index)) {
+        stream_visit_auth(stream, index, &visit);
     }
-    on_route(stream, index, &visit);
 }

@@ -141,6 +141,8 @@ static void give_back(struct worker *worker, uint64_t now_ms) {
                             &worker->upstreams.exchanges,
                             &worker->upstreams.secures,
                             &worker->proxy.pool,
+                            &worker->forwards.asks,
+                            &worker->forwards.entries,
                             &worker->channels,
                             &worker->subscriptions,
                             &worker->messages,

@@ -38,6 +38,7 @@ struct worker {
     struct stream stream;
     struct upstreams upstreams;
     struct proxy proxy;
+    struct forwards forwards;
     struct arena arena;
     struct ws_deflate deflate;
     struct memory deflate_scratch;

@@ -39,6 +39,7 @@ static void on_site(struct worker *worker, const struct bus_event *call) {
                   upstreams_config_set(&worker->upstreams, site->config);
     if (is_set) {
         stream_site_set(&worker->stream, site);
+        forwards_config_set(&worker->forwards, site->config);
         worker->worker_queue_bytes = site->config->worker_queue_bytes;
         worker->secures.contexts = site->tls;
         upstreams_dialers_set(&worker->upstreams, site->config, site->dialers);

@@ -33,6 +33,7 @@ struct layout {
     struct memory slots;
     struct secures_options secures;
     struct upstreams_memory upstreams;
+    struct forwards_memory forwards;
     struct memory relays, relay_space, relay_book;
     uint32_t relay_max;
     struct memory channel_space, channel_book, subscription_space, subscription_book, message_space,
@@ -111,6 +112,13 @@ static void layout_upstreams(struct layout *layout, struct worker_reserve *reser
     upstreams->items = part(reserve, upstreams->items.length);
     upstreams->secure_space = part(reserve, upstreams->secure_space.length);
     upstreams->secure_book = part(reserve, upstreams->secure_book.length);
+    struct forwards_memory *forwards = &layout->forwards;
+    forwards_memory_size(forwards);
+    forwards->ask_space = part(reserve, forwards->ask_space.length);
+    forwards->ask_book = part(reserve, forwards->ask_book.length);
+    forwards->entry_space = part(reserve, forwards->entry_space.length);
+    forwards->entry_book = part(reserve, forwards->entry_book.length);
+    forwards->buckets = part(reserve, forwards->buckets.length);
     layout->relays = part(reserve, ((uint64_t)connection_max + 1) * sizeof(uint32_t));
     uint32_t relay_bytes = sizeof(struct proxy_relay);
     layout->relay_max = upstreams->exchange_max; // a tunnel outlives its client by its close
@@ -267,17 +275,41 @@ static void on_gone(void *context, uint32_t index) {
     stream_on_gone(&worker->stream, index);
 }
 
+// Exchanges have two owners: who passes requests on, and who asks who a client is.
+static void on_service(void *context, const struct upstream_event *event) {
+    struct worker *worker = context;
+    if ((event->owner & FORWARD_OWNER_TAG) != 0) {
+        forwards_on_event(&worker->forwards, event);
+    } else {
+        proxy_on_event(&worker->proxy, event);
+    }
+}
+
+static void forwards_open(struct worker *worker, const struct layout *layout,
+                          const struct worker_options *options) {
+    worker->forwards =
+        (struct forwards){.upstreams = &worker->upstreams,
+                          .arena = &worker->arena,
+                          .counters = &worker->counters,
+                          .owner = {.context = &worker->stream, .on_verdict = stream_on_verdict}};
+    uint64_t secret[4]; // of their own, by the proxy's, which are the entropy seam's
+    for (uint32_t i = 0; i < 4; i++) {
+        secret[i] = proxy_secret_next(&worker->proxy);
+    }
+    forwards_init(&worker->forwards, &layout->forwards, secret);
+    forwards_config_set(&worker->forwards, options->site->config);
+}
+
 static int proxy_open(struct worker *worker, const struct layout *layout,
                       const struct worker_options *options) {
-    worker->upstreams =
-        (struct upstreams){.link = &worker->clients.link,
-                           .arena = &worker->arena,
-                           .log = options->log,
-                           .outboxes = &worker->clients.conns.outboxes,
-                           .counters = &worker->counters,
-                           .answer_ns = &worker->answer_ns,
-                           .owner = {.context = &worker->proxy, .on_event = proxy_on_event},
-                           .head_bytes_max = HEADER_BYTES_MAX};
+    worker->upstreams = (struct upstreams){.link = &worker->clients.link,
+                                           .arena = &worker->arena,
+                                           .log = options->log,
+                                           .outboxes = &worker->clients.conns.outboxes,
+                                           .counters = &worker->counters,
+                                           .answer_ns = &worker->answer_ns,
+                                           .owner = {.context = worker, .on_event = on_service},
+                                           .head_bytes_max = HEADER_BYTES_MAX};
     upstreams_init(&worker->upstreams, &layout->upstreams, options->now_us);
     worker->proxy = (struct proxy){.conns = &worker->clients.conns,
                                    .upstreams = &worker->upstreams,
@@ -307,6 +339,7 @@ static void stream_open(struct worker *worker, const struct layout *layout,
         .log = options->log,
         .admission = options->admission,
         .proxy = &worker->proxy,
+        .forwards = &worker->forwards,
         .certificates = worker->clients.secures == NULL ? NULL : worker->secures.peers,
         .addresses = worker->clients.addresses,
         .sessions = (uint32_t *)(void *)layout->sessions.data,
@@ -439,6 +472,7 @@ int worker_open(struct worker *worker, const struct worker_options *options, con
     if (error != 0) {
         return error;
     }
+    forwards_open(worker, &layout, options);
     stream_open(worker, &layout, options);
     return listeners_open(worker, config, what);
 }

@@ -140,3 +140,73 @@ Test(config_auths, claims_of_a_route_are_bounded) {
         config_close(&config);
     }
 }
+
+#define FORWARD(map) "auth: {s: {forward: {" map "}}}\n"
+#define URL "url: 'http://auth.example:8000/check?a=b'"
+
+Test(config_auths, a_service_that_is_asked) {
+    const struct config *config = world_open(LISTENER FORWARD(
+        URL ", cache: 30s, entries: 7, timeout: 1500ms, headers: [Cookie], claims: "
+            "{sub: X-User, org: X-Org}, pass: [x-user, X-More]") "upstreams: {web: "
+                                                                 "{servers: "
+                                                                 "[\"http://"
+                                                                 "127.0.0.1:1\"]}"
+                                                                 "}\n" ROUTE);
+    const struct config_auth *auth = &config->auths[0];
+    const struct config_forward *forward = &auth->forward;
+    cr_assert_eq(auth->kind, CONFIG_AUTH_FORWARD);
+    cr_assert(span_is(forward->target, "/check?a=b"));
+    cr_assert(forward->cache_ms == 30000 && forward->entries == 7);
+    cr_assert(forward->sent_count == 1 && span_is(forward->sent[0], "Cookie"));
+    cr_assert_eq(forward->field_count, 3);
+    cr_assert(span_is(forward->fields[0].claim, "sub") && forward->fields[0].passes);
+    cr_assert(span_is(forward->fields[1].header, "X-Org") && !forward->fields[1].passes);
+    cr_assert(forward->fields[2].claim.length == 0 && forward->fields[2].passes);
+    cr_assert_eq(config->upstream_count, 2); // its service stands behind those of the file
+    const struct config_upstream *upstream = &config->upstreams[forward->upstream];
+    cr_assert(span_is(upstream->name, "auth:s"));
+    cr_assert(span_is(upstream->servers[0].host, "auth.example"));
+    cr_assert(span_is(upstream->servers[0].authority, "auth.example:8000"));
+    cr_assert_eq(upstream->response_ms, 1500);
+    cr_assert(span_is(config->upstreams[0].name, "web"));
+    config_close(&config);
+}
+
+Test(config_auths, a_service_s_defaults) {
+    const struct config *config = world_open(LISTENER FORWARD("url: 'http://127.0.0.1'") ROUTE);
+    const struct config_forward *forward = &config->auths[0].forward;
+    cr_assert(span_is(forward->target, "/"));
+    cr_assert(forward->cache_ms == 0 && forward->entries == 1024 && forward->field_count == 0);
+    cr_assert(forward->sent_count == 2 && span_is(forward->sent[0], "Authorization") &&
+              span_is(forward->sent[1], "Cookie"));
+    config_close(&config);
+}
+
+Test(config_auths, refusals_of_a_service) {
+    static const struct refusal rows[] = {
+        {BASE FORWARD(""), "f.yaml:3:21: `forward.url` is missing; add it\n"},
+        {BASE FORWARD("url: 'https://a/b'"),
+         "f.yaml:3:27: `forward.url` is `https://a/b`, which is no URL of a service; write "
+         "http://host:port/path\n"},
+        {BASE FORWARD("url: 'http://a:1/b c'"),
+         "f.yaml:3:27: `forward.url` is `http://a:1/b c`, which holds a byte that no path may; "
+         "write it escaped\n"},
+        {BASE FORWARD(URL ", pass: [Connection, X-Forwarded-For]"),
+         "f.yaml:3:72: `forward.pass[]` is `Connection`, which is no header that may be named "
+         "here; write one of 1 to 64 bytes that belongs to no single connection, such as X-User\n"
+         "f.yaml:3:84: `forward.pass[]` is `X-Forwarded-For`, which is no header that may be "
+         "named here; write one of 1 to 64 bytes that belongs to no single connection, such as "
+         "X-User\n"},
+        {BASE FORWARD(URL ", claims: {a: X-User, b: x-user}"),
+         "f.yaml:3:88: `x-user` is two claims; name each header once in `claims`\n"},
+        {LISTENER FORWARD(URL ", headers: [X-A]") "routes: [{path: /m, channels: {subscribe: "
+                                                  "['u.{claim.sub}']}, auth: s}]\n",
+         "f.yaml:3:69: the route's templates need the claim `sub`, which `s` does not say; add it "
+         "to `forward.claims`, such as claims: {sub: X-User}\n"},
+        {LISTENER FORWARD(URL) "routes: [{path: /m, echo: {}, auth: s}]\n",
+         "f.yaml:3:37: `s` reads a cookie, and the route has no `origins`, so that every page "
+         "could "
+         "come in as its visitor; add origins: [\"https://app.example.com\"]\n"},
+    };
+    world_refuses(rows, COUNT_OF(rows));
+}

@@ -48,7 +48,6 @@ static const char block[] =
 // clang-format on
 
 #define MISSING                                                                                    \
-    "f.yaml:16:14: `forward` is not built yet in this version; remove it\n"                        \
     "f.yaml:26:28: `events` is not built yet in this version; remove it\n"                         \
     "f.yaml:29:1: `backplane` is not built yet in this version; remove it\n"
 

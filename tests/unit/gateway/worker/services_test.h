@@ -28,4 +28,15 @@ static inline void services_make(struct worker *worker, uint32_t connection_max)
                        .arena = &worker->arena,
                        .relays = (uint32_t *)(void *)conn_test_reserve(relays_bytes).data};
     worker->stream.proxy = &worker->proxy;
+    struct forwards_memory forwards;
+    forwards_memory_size(&forwards);
+    struct memory *parts[] = {&forwards.ask_space, &forwards.ask_book, &forwards.entry_space,
+                              &forwards.entry_book, &forwards.buckets};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        *parts[i] = conn_test_reserve(parts[i]->length);
+    }
+    worker->forwards = (struct forwards){
+        .upstreams = &worker->upstreams, .arena = &worker->arena, .counters = &worker->counters};
+    forwards_init(&worker->forwards, &forwards, (const uint64_t[4]){1, 2, 3, 4});
+    worker->stream.forwards = &worker->forwards;
 }
