@@ -100,3 +100,31 @@ uint32_t route_template_expand(const struct config_template *template,
     }
     return length;
 }
+
+static bool lacks_certificate(const struct config_template *template,
+                              const struct route_match *match) {
+    uint8_t encoded[PLACEHOLDER_BYTES_MAX];
+    struct span_mut room = {.data = encoded, .length = sizeof encoded};
+    for (uint32_t i = 0; i < template->part_count; i++) {
+        uint8_t kind = template->parts[i].kind;
+        bool is_subject = kind == CONFIG_PART_SUBJECT;
+        if ((is_subject || kind == CONFIG_PART_FINGERPRINT) &&
+            (match->peer == NULL ||
+             (is_subject && route_claim_encode(tls_peer_subject(match->peer), room) == 0))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool route_lacks_certificate(const struct route_match *match) {
+    const struct config_channels *channels = &match->route->channels;
+    bool lacks = lacks_certificate(&channels->publish, match);
+    for (uint32_t i = 0; i < channels->subscribe.count; i++) {
+        lacks = lacks || lacks_certificate(&channels->subscribe.items[i], match);
+    }
+    for (uint32_t i = 0; i < channels->allow.count; i++) {
+        lacks = lacks || lacks_certificate(&channels->allow.items[i], match);
+    }
+    return lacks;
+}

@@ -67,6 +67,10 @@ bool route_path_is_valid(struct span path);
 uint32_t route_template_expand(const struct config_template *template,
                                const struct route_match *match, struct span_mut name);
 
+// Whether a template of the route's channels cannot be written for want of a client certificate, or
+// because the subject of the one there is is empty or over PLACEHOLDER_BYTES_MAX.
+bool route_lacks_certificate(const struct route_match *match);
+
 // One claim's value as above.
 uint32_t route_claim_encode(struct span raw, struct span_mut target);
 

@@ -118,6 +118,12 @@ static bool names_allow(struct names *names, const struct config_route *route,
     return true;
 }
 
+// Why no name could be made: for want of a certificate, or the path brought too much.
+static const struct fault *names_fault(const struct route_match *match) {
+    return fault_get(route_lacks_certificate(match) ? FAULT_certificate_unusable
+                                                    : FAULT_target_too_long);
+}
+
 // A session with the names that this match makes, and room for an Origin. NULL: *fault says why.
 static struct stream_session *session_open(struct stream *stream, uint32_t index,
                                            const struct route_match *match, struct span origin,
@@ -125,12 +131,10 @@ static struct stream_session *session_open(struct stream *stream, uint32_t index
     const struct config_route *route = match->route;
     struct names names;
     names.length = 0;
-    *fault = fault_get(FAULT_target_too_long);
-    if (!names_publish(&names, route, match)) {
-        return NULL;
-    }
+    bool fits = names_publish(&names, route, match);
     uint8_t publish_bytes = (uint8_t)names.length;
-    if (!names_allow(&names, route, match)) {
+    if (!fits || !names_allow(&names, route, match)) {
+        *fault = names_fault(match);
         return NULL;
     }
     *fault = fault_get(FAULT_out_of_memory);
@@ -176,7 +180,7 @@ static const struct fault *handshake_join(struct stream *stream, uint32_t index,
             route_template_expand(&route->channels.subscribe.items[i], match,
                                   (struct span_mut){.data = name, .length = sizeof name});
         if (length == 0) {
-            return fault_get(FAULT_target_too_long);
+            return names_fault(match);
         }
         bool is_already = false;
         struct span span = span_make(name, length);

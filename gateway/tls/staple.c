@@ -88,7 +88,8 @@ static const char *judge(struct judging *judging, struct span answer, int64_t *u
     judging->response = wolfSSL_d2i_OCSP_RESPONSE(NULL, &at, (int)answer.length);
     if (judging->response == NULL ||
         wolfSSL_OCSP_response_status(judging->response) != OCSP_SUCCESSFUL) {
-        return "is no answer; name the file that the responder's answer was written to (DER)";
+        return "is no answer, or is stale; write the responder's answer of today to it (DER), and "
+               "reload";
     }
     judging->basic = wolfSSL_OCSP_response_get1_basic(judging->response);
     int status = -1;

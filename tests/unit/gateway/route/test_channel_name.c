@@ -211,7 +211,14 @@ Test(channel_name, certificates) {
     cr_assert(span_is(span_make(name, length), "CN%3Da%2CO%3Db%2Ec"));
     length = route_template_expand(&by_fingerprint, &match, target);
     cr_assert(span_equal(span_make(name, length), tls_peer_fingerprint(&peer)));
+    const struct config_route route = {
+        .channels = {.subscribe = {.items = &by_subject, .count = 1}, .publish = by_fingerprint}};
+    match.route = &route;
+    cr_assert_not(route_lacks_certificate(&match));
+    peer.subject_bytes = 0; // one may have none
+    cr_assert(route_lacks_certificate(&match));
     match.peer = NULL;
+    cr_assert(route_lacks_certificate(&match));
     cr_assert_eq(route_template_expand(&by_subject, &match, target), 0);
     cr_assert_eq(route_template_expand(&by_fingerprint, &match, target), 0);
 }
