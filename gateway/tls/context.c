@@ -89,23 +89,6 @@ static int ticket_crypt(WOLFSSL *session, unsigned char name[WOLFSSL_TICKET_NAME
     }
 }
 
-// Returns what is wrong, or NULL.
-static const char *certificate_set(WOLFSSL_CTX *library, struct span certificate, struct span key) {
-    if (wolfSSL_CTX_use_certificate_chain_buffer_format(library, certificate.data,
-                                                        certificate.length,
-                                                        WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
-        return "the certificate is not readable as PEM; name a file with the chain, the leaf first";
-    }
-    if (wolfSSL_CTX_use_PrivateKey_buffer(library, key.data, key.length, WOLFSSL_FILETYPE_PEM) !=
-        WOLFSSL_SUCCESS) {
-        return "the key is not readable as PEM; name the file of the certificate's key";
-    }
-    if (wolfSSL_CTX_check_private_key(library) != WOLFSSL_SUCCESS) {
-        return "the key is not the certificate's; name the two files that belong together";
-    }
-    return NULL;
-}
-
 static const char *policy_set(WOLFSSL_CTX *library, enum tls_version version_min) {
     int version = version_min == TLS_VERSION_13 ? WOLFSSL_TLSV1_3 : WOLFSSL_TLSV1_2;
     int groups[] = {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1};
@@ -156,7 +139,7 @@ int tls_context_add(struct tls_context *context, const struct tls_identity *iden
         return -ENOMEM;
     }
     tls_handshake_hook(added.library);
-    *reason = certificate_set(added.library, identity->certificate, identity->key);
+    *reason = tls_identity_set(added.library, identity->certificate, identity->key);
     if (*reason == NULL) {
         *reason = policy_set(added.library, context->version_min);
     }

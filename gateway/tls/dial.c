@@ -37,23 +37,6 @@ static int dial_send(WOLFSSL *session, char *bytes, int length, void *pointer) {
 
 // --- the dialer
 
-static const char *identity_set(WOLFSSL_CTX *library, const struct tls_dialer_options *options) {
-    if (options->certificate.length == 0) {
-        return NULL;
-    }
-    if (wolfSSL_CTX_use_certificate_chain_buffer_format(library, options->certificate.data,
-                                                        options->certificate.length,
-                                                        WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
-        return "the certificate is not readable as PEM; name a file with the chain, the leaf first";
-    }
-    if (wolfSSL_CTX_use_PrivateKey_buffer(library, options->key.data, options->key.length,
-                                          WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS ||
-        wolfSSL_CTX_check_private_key(library) != WOLFSSL_SUCCESS) {
-        return "the key is not the certificate's; name the two files that belong together";
-    }
-    return NULL;
-}
-
 static const char *library_set(WOLFSSL_CTX *library, const struct tls_dialer_options *options) {
     int groups[] = {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1};
     if (wolfSSL_CTX_load_verify_buffer(library, options->ca.data, options->ca.length,
@@ -72,7 +55,9 @@ static const char *library_set(WOLFSSL_CTX *library, const struct tls_dialer_opt
     wolfSSL_CTX_set_session_cache_mode(library, WOLFSSL_SESS_CACHE_NO_INTERNAL);
     wolfSSL_CTX_SetIORecv(library, dial_receive);
     wolfSSL_CTX_SetIOSend(library, dial_send);
-    return identity_set(library, options);
+    return options->certificate.length == 0
+               ? NULL
+               : tls_identity_set(library, options->certificate, options->key);
 }
 
 int tls_dialer_open(struct tls_dialer **dialer, const struct tls_dialer_options *options,

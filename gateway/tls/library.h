@@ -45,6 +45,9 @@ struct tls_context {
 
 // names.c: what an X.509 certificate says of itself. False: it is not readable.
 bool tls_certificate_read(struct tls_certificate *certificate, struct span pem);
+// identity.c. The context's certificate with its chain, and its key, both PEM. NULL, or what is
+// wrong with them.
+const char *tls_identity_set(WOLFSSL_CTX *library, struct span certificate, struct span key);
 // staple.c. NULL, or what is wrong with the answer, which is then not shown.
 const char *tls_staple_set(struct tls_certificate *certificate, struct span chain,
                            struct span answer);

@@ -380,10 +380,11 @@ def reload(t):
 
 
 @row(TLS, "a certificate that is none, or another key's, is refused with its place",
-     cases=["chain.pem", "key.pem"])
-def reload_broken(t, part):
+     cases={"no certificate": ("chain.pem", "none"), "a key of another kind": ("key.pem", "rsa"),
+            "another key": ("key.pem", "ec")})
+def reload_broken(t, part, kind):
     gateway = start(t)
-    other = {"chain.pem": "nonsense\n", "key.pem": certificate("rsa")[1]}[part]
+    other = "nonsense\n" if kind == "none" else certificate(kind, "other.test")[1]
     (gateway.folder / part).write_text(other)
     gateway.signal(signal.SIGHUP)
     eventually(lambda: "reload_refused" in gateway.log(), "the refusal")

@@ -276,6 +276,47 @@ Test(handshake, point_11_other_suites_and_versions_are_refused) {
     world_close(&world);
 }
 
+// The key of tls_certificates.h in the form of SEC 1, and a stranger's in both forms.
+static const char own_key_sec1[] =
+    "-----BEGIN EC PRIVATE KEY-----\n"
+    "MHcCAQEEIGu6p6JDYO5hmHVqFUOlQ9b+JIrXK7NpHLBdvm6lIZbLoAoGCCqGSM49\n"
+    "AwEHoUQDQgAE4Epu5WHEP3qwTYC4bWcR/MpEyo5v+7yB2NHrxGbFb/i+xtbKN+ey\n"
+    "QDpZSjHtUL4uNESKvivb30fN45kZ4LfN3Q==\n"
+    "-----END EC PRIVATE KEY-----\n";
+
+static const char other_key[] = "-----BEGIN PRIVATE KEY-----\n"
+                                "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgNCo94MenIpVrZof9\n"
+                                "tOPVkDzlObuS1wcihwUfKOn9G3GhRANCAAQJo2MKoqqUMWcy/W1ACY7glkN26DNV\n"
+                                "NWMrJB1vEtTvTm31JnDmEQSZe17eeVALQ+JTZB7CoG2BnwzJAeHZrDNS\n"
+                                "-----END PRIVATE KEY-----\n";
+
+static const char other_key_sec1[] =
+    "-----BEGIN EC PRIVATE KEY-----\n"
+    "MHcCAQEEIDQqPeDHpyKVa2aH/bTj1ZA85Tm7ktcHIocFHyjp/RtxoAoGCCqGSM49\n"
+    "AwEHoUQDQgAECaNjCqKqlDFnMv1tQAmO4JZDdugzVTVjKyQdbxLU705t9SZw5hEE\n"
+    "mXte3nlQC0PiU2QewqBtgZ8MyQHh2awzUg==\n"
+    "-----END EC PRIVATE KEY-----\n";
+
+Test(handshake, an_ec_key_is_the_certificate_s_or_refused) {
+    cr_assert_eq(tls_library_open(), 0);
+    const struct {
+        const char *key;
+        bool is_own;
+    } rows[] = {{ec_key, true}, {own_key_sec1, true}, {other_key, false}, {other_key_sec1, false}};
+    for (uint32_t i = 0; i < 4; i++) {
+        struct tls_context_options options = {
+            .first = {.certificate = span_text(ec_certificate), .key = span_text(rows[i].key)},
+            .version_min = TLS_VERSION_12};
+        struct tls_context *context;
+        const char *reason = NULL;
+        cr_assert_eq(tls_context_open(&context, &options, &reason) == 0, rows[i].is_own, "row %u",
+                     i);
+        cr_assert(rows[i].is_own || strstr(reason, "not the certificate's") != NULL);
+        tls_context_close(&context);
+    }
+    tls_library_close();
+}
+
 Test(handshake, contexts_say_what_is_wrong) {
     cr_assert_eq(tls_library_open(), 0);
     const char *rows[][2] = {
