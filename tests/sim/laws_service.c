@@ -23,21 +23,21 @@ enum {
 static uint64_t due_of(const struct upstreams *upstreams, const struct upstream_line *line) {
     const struct upstream *upstream = upstream_of(upstreams, line);
     bool is_sending = line_has(line, LINE_SENDING);
-    // What is being sent has its time from its own beginning on.
-    bool is_asking = is_sending && (line->state == LINE_ANSWER || line->state == LINE_BODY);
-    uint32_t from_ms = is_asking ? line->sent_ms : line->progress_ms;
-    uint64_t since_ms = upstreams->now_ms - (uint32_t)(upstreams->now_ms - from_ms);
+    if (is_sending && line->state >= LINE_ANSWER && line->state <= LINE_RAW) {
+        // From its own beginning on, as long for every GATHER_BYTES_MAX: nobody sees its progress.
+        uint64_t sent_ms = upstreams->now_ms - (uint32_t)(upstreams->now_ms - line->sent_ms);
+        uint64_t flight = outbox_flight_bytes(upstreams->outboxes, &line->outbox);
+        return sent_ms + (1 + flight / GATHER_BYTES_MAX) * upstream->response_ms;
+    }
+    uint64_t since_ms = upstreams->now_ms - (uint32_t)(upstreams->now_ms - line->progress_ms);
     switch ((enum line_state)line->state) {
     case LINE_SOCKET:
     case LINE_CONNECTING:
+    case LINE_SHAKING:
         return since_ms + upstream->connect_ms;
     case LINE_ANSWER:
-        return is_sending || line_has(line, LINE_ASKED) ? since_ms + upstream->response_ms
-                                                        : UINT64_MAX;
+        return line_has(line, LINE_ASKED) ? since_ms + upstream->response_ms : UINT64_MAX;
     case LINE_BODY:
-        if (is_sending) {
-            return since_ms + upstream->response_ms;
-        }
         return line_has(line, LINE_PAUSED) ? UINT64_MAX : since_ms + upstream->idle_ms;
     case LINE_RAW: {
         uint32_t alarm_ms = exchange_at(upstreams, line->exchange)->alarm_ms;
