@@ -4,6 +4,8 @@
 #include "core/base/check.h"
 #include "gateway/upstream/internal.h"
 
+enum { STOP_FLUSH_MS = 500 }; // half of what a worker that stops has for its closes
+
 void upstreams_memory_size(struct upstreams_memory *memory) {
     uint32_t line_bytes = UPSTREAM_LINE_BYTES;
     uint32_t exchange_bytes = UPSTREAM_EXCHANGE_BYTES;
@@ -32,6 +34,7 @@ void upstreams_init(struct upstreams *upstreams, const struct upstreams_memory *
               memory->secure_book);
     upstreams->items = (struct upstream *)(void *)memory->items.data;
     upstreams->touched = (uint32_t *)(void *)memory->touched.data;
+    upstreams->line_max = memory->line_max;
     upstreams->touched_max = (uint32_t)(memory->touched.length / sizeof(uint32_t));
     upstreams->now_us = now_us;
     upstreams->now_ms = now_us / 1000;
@@ -190,6 +193,28 @@ void upstreams_stop(struct upstreams *upstreams) {
             upstream_retire(upstreams, i);
         }
     }
+    upstreams->stop_due_ms = upstreams->now_ms + STOP_FLUSH_MS;
+}
+
+// What still waits for a service's Close, or sends what it takes slowly, would outlast the thread.
+static void lines_cut(struct upstreams *upstreams) {
+    uint32_t left = upstreams->lines.used;
+    for (uint32_t number = 1; left > 0 && number <= upstreams->line_max; number++) {
+        struct upstream_line *line = line_at(upstreams, number);
+        if (line->state == LINE_FREE) {
+            continue;
+        }
+        left--;
+        if (line->exchange != 0) {
+            exchange_end(upstreams, line->exchange, fault_get(FAULT_killed));
+        }
+        if (line->state != LINE_CLOSING) {
+            line_close(upstreams, number, false);
+        } else if (line_has(line, LINE_FLUSHES)) {
+            line_clear(line, LINE_FLUSHES);
+            link_close(upstreams->link, line->link);
+        }
+    }
 }
 
 // --- the turn
@@ -200,6 +225,9 @@ void upstreams_turn(struct upstreams *upstreams, uint64_t now_us) {
 }
 
 void upstreams_expire(struct upstreams *upstreams) {
+    if (upstreams->stop_due_ms != 0 && upstreams->now_ms >= upstreams->stop_due_ms) {
+        lines_cut(upstreams);
+    }
     exchange_expire(upstreams);
     health_turn(upstreams);
     wheel_advance(&upstreams->wheel, upstreams->now_ms);

@@ -212,7 +212,9 @@ struct upstreams {
     uint32_t touched_count, touched_max;
     uint32_t waiting_count; // exchanges, of all upstreams
     uint64_t check_due_ms;  // the next check of a server, of all upstreams
-    uint32_t lent_count;    // receives into lent memory
+    uint64_t stop_due_ms;   // when a stop cuts what is left; 0: none was asked for
+    uint32_t line_max;
+    uint32_t lent_count; // receives into lent memory
     uint32_t head_bytes_max;
     uint64_t now_ms, now_us;
     struct http_response response; // the head being parsed
@@ -297,7 +299,8 @@ void upstreams_on_event(struct upstreams *upstreams, const struct link_event *ev
 void upstreams_expire(struct upstreams *upstreams);
 // Sends what was queued, and connects what was asked for. After every batch of work.
 void upstreams_pump(struct upstreams *upstreams);
-// The thread is to end: idle lines are closed, and others with their exchanges.
+// The thread is to end: idle lines are closed, others with their exchanges, and after STOP_FLUSH_MS
+// all that are left.
 void upstreams_stop(struct upstreams *upstreams);
 // How long the thread may sleep for our sake; UINT32_MAX: nothing is due.
 uint32_t upstreams_wait_ms(const struct upstreams *upstreams);

@@ -240,6 +240,31 @@ Test(exchange, what_waits_may_be_flushed_at_the_end) {
     upstream_test_close(test);
 }
 
+Test(exchange, what_is_left_half_a_second_after_a_stop_is_cut) {
+    struct upstream_test *test = upstream_test_open(1);
+    uint32_t waits = ask_with(test, 1, UPSTREAM_ASK_UPGRADE, 0, false);
+    link_id waiting = connect_now(test, waits);
+    take_sent(test, waiting, a_head);
+    say(test, waiting, SWITCHING);
+    upstream_alarm(&test->upstreams, waits, CLOSE_WAIT_MS); // for a Close that does not come
+    uint32_t flushes = ask_with(test, 2, UPSTREAM_ASK_UPGRADE, 0, false);
+    link_id flushing = connect_now(test, flushes);
+    take_sent(test, flushing, a_head);
+    say(test, flushing, SWITCHING);
+    expect_told(test, "1 sent\n1 head 101\n2 sent\n2 head 101\n");
+    upstream_send(&test->upstreams, flushes, payload_bytes(&test->base.arena, span_text("bye")));
+    upstream_drop(&test->upstreams, flushes, true);
+    upstreams_pump(&test->upstreams);
+    upstreams_stop(&test->upstreams);
+    wait_ms(test, 499);
+    cr_assert(!is_closing(test, waiting) && !is_closing(test, flushing));
+    expect_told(test, "");
+    wait_ms(test, 1);
+    cr_assert(is_closing(test, waiting) && is_closing(test, flushing));
+    expect_told(test, "1 failed killed\n");
+    upstream_test_close(test);
+}
+
 Test(exchange, an_upgrade_takes_no_place_of_requests) {
     struct upstream_test *test = upstream_test_open(1);
     for (uint32_t i = 0; i < 5; i++) {
