@@ -9,7 +9,8 @@
 
 enum {
     BURST_BYTES = 64 << 10, // of one receive of a service that sends more than a buffer
-    BURSTS_MAX = 4,         // such receives in flight: what they bring stays in the cache
+    BURSTS_MAX = 16, // such receives in flight; the others get a buffer's worth (tunnel, 1 KiB,
+                     // 16 in flight: 2.9 us a message with 4, 2.0 with 16, 100 connections)
 };
 
 static const uint16_t line_moves[LINE_STATE_COUNT] = {
