@@ -132,7 +132,7 @@ def route_per_address(t):
     "a connection that never says a word is counted, and its place is given back",
 )
 def silent_connections_count(t):
-    gateway = start(t, "{connections: 3, handshake: 1s}")
+    gateway = start(t, "{connections: 3, handshake: 3s}")
     silent = [t.peer() for _ in range(3)]
     time.sleep(0.2)
     late = Peer(gateway.address)
@@ -147,7 +147,7 @@ def silent_connections_count(t):
             raise
     for peer in silent:
         peer.rest()
-    until = time.monotonic() + 5
+    until = time.monotonic() + 8
     while attempt(t) is None:
         if time.monotonic() > until:
             raise Wrong("the places of silent connections are not given back")
