@@ -1,4 +1,4 @@
-// Comparisons over borrowed bytes that are too long to be inline. No state, any thread.
+// What is done with borrowed bytes and is too long to be inline. No state, any thread.
 #include "core/base/span.h"
 
 #include "core/base/pure.h"
@@ -29,4 +29,18 @@ int64_t span_find(struct span s, uint8_t byte) {
     }
     const uint8_t *found = memchr(s.data, byte, s.length);
     return found == NULL ? -1 : found - s.data;
+}
+
+uint32_t spans_cut(struct span *spans, uint32_t *count, uint32_t bytes_max) {
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < *count; i++) {
+        uint32_t room = bytes_max - bytes;
+        if (spans[i].length >= room) {
+            spans[i].length = room;
+            *count = i + 1;
+            return bytes_max;
+        }
+        bytes += spans[i].length;
+    }
+    return bytes;
 }

@@ -56,6 +56,8 @@ static inline bool span_is(struct span s, const char *text) {
     return span_equal(s, span_text(text));
 }
 
+// Cuts a list to its first `bytes_max` bytes; returns how many bytes are left in it.
+uint32_t spans_cut(struct span *spans, uint32_t *count, uint32_t bytes_max);
 // ASCII only, as HTTP field names and tokens compare (RFC 9110 5.1): other bytes compare exactly.
 bool span_equal_nocase(struct span a, struct span b);
 bool span_is_nocase(struct span s, const char *text);

@@ -186,21 +186,6 @@ void line_tls_on_end(struct upstreams *upstreams, uint32_t number, int error) {
 
 // --- out
 
-// Cuts the pieces to what one send seals; returns the bytes.
-static uint32_t pieces_cut(struct span *pieces, uint32_t *count) {
-    uint32_t bytes = 0;
-    for (uint32_t i = 0; i < *count; i++) {
-        uint32_t room = TLS_SEAL_BYTES_MAX - bytes;
-        if (pieces[i].length >= room) {
-            pieces[i].length = room;
-            *count = i + 1;
-            return TLS_SEAL_BYTES_MAX;
-        }
-        bytes += pieces[i].length;
-    }
-    return bytes;
-}
-
 static void block_send(struct upstreams *upstreams, uint32_t number) {
     struct upstream_line *line = line_at(upstreams, number);
     struct line_tls *tls = tls_of(upstreams, number);
@@ -218,7 +203,7 @@ static bool outbox_seal(struct upstreams *upstreams, uint32_t number) {
     struct span pieces[SEND_PIECES_MAX];
     uint32_t count = outbox_gather(upstreams->outboxes, &line->outbox, pieces, SEND_PIECES_MAX,
                                    TLS_SEAL_BYTES_MAX);
-    uint32_t text_bytes = pieces_cut(pieces, &count);
+    uint32_t text_bytes = spans_cut(pieces, &count, TLS_SEAL_BYTES_MAX);
     uint32_t room = (uint32_t)tls_dial_room(text_bytes);
     uint32_t block = arena_take(upstreams->arena, room);
     int64_t bytes =

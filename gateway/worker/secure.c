@@ -313,22 +313,6 @@ void secure_say_end(struct clients *clients, uint32_t index) {
     secure_say(clients, index, TLS_ALERT_CLOSE_NOTIFY);
 }
 
-// Cuts the pieces to what one send seals: the copy is memory, and a send's progress is seen at its
-// end only. Returns the bytes.
-static uint32_t pieces_cut(struct span *pieces, uint32_t *count) {
-    uint32_t bytes = 0;
-    for (uint32_t i = 0; i < *count; i++) {
-        uint32_t room = TLS_SEAL_BYTES_MAX - bytes;
-        if (pieces[i].length >= room) {
-            pieces[i].length = room;
-            *count = i + 1;
-            return TLS_SEAL_BYTES_MAX;
-        }
-        bytes += pieces[i].length;
-    }
-    return bytes;
-}
-
 static enum fault_id seal_fault(int64_t error) {
     return error == -ENOMEM ? FAULT_out_of_memory : FAULT_tls_keys_used_up;
 }
@@ -338,7 +322,7 @@ static enum fault_id pieces_send(struct clients *clients, uint32_t index, struct
                                  uint32_t count) {
     struct secure *secure = secure_at(clients, index);
     struct arena *arena = clients->conns.arena;
-    uint32_t bytes = pieces_cut(pieces, &count);
+    uint32_t bytes = spans_cut(pieces, &count, TLS_SEAL_BYTES_MAX);
     uint32_t room = (uint32_t)tls_session_sealed_bytes(&secure->session, bytes);
     uint32_t block = arena_take(arena, room);
     if (block == 0) {

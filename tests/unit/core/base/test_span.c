@@ -159,3 +159,16 @@ Test(trace, keeps_the_newest) {
     cr_assert_eq(trace.records[10].c, -3);
     cr_assert_eq(sizeof(struct trace_record), 32);
 }
+
+Test(span, a_list_is_cut_at_n_minus_1_n_and_n_plus_1) {
+    static const struct {
+        uint32_t bytes_max, count, last, bytes;
+    } rows[] = {{4, 2, 1, 4}, {5, 2, 2, 5}, {6, 3, 1, 6}, {7, 3, 2, 7}, {8, 3, 2, 7}};
+    for (uint32_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct span spans[] = {span_text("abc"), span_text("de"), span_text("fg")};
+        uint32_t count = 3;
+        cr_assert_eq(spans_cut(spans, &count, rows[i].bytes_max), rows[i].bytes, "row %u", i);
+        cr_assert_eq(count, rows[i].count, "row %u", i);
+        cr_assert_eq(spans[count - 1].length, rows[i].last, "row %u", i);
+    }
+}
