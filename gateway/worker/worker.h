@@ -69,8 +69,7 @@ struct worker {
     uint64_t stop_due_ms; // when a stop no longer waits for closes
     bool is_stopping;     // every connection was cut: leave the loop when they are closed
     bool is_accepting;
-    uint8_t unreaped_turns; // in a row, after which deadlines were not looked at
-    bool was_busy;          // the last turn found work: fan-outs get the smaller budget
+    bool was_busy; // the last turn found work: fan-outs get the smaller budget
     bool is_warned_rings;
 };
 
