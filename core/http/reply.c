@@ -4,6 +4,7 @@
 #include "core/base/check.h"
 #include "core/http/chars.h"
 #include "core/http/upgrade.h"
+#include "core/http/writer.h"
 
 #include "core/base/pure.h"
 
@@ -11,51 +12,15 @@ enum {
     REPLY_FIELDS_MAX = sizeof((struct http_reply *)0)->fields / sizeof(struct http_reply_field)
 };
 
-// Bytes written so far; once something did not fit, nothing more is written.
-struct reply_writer {
-    struct span_mut target;
-    uint32_t used;
-    bool is_full;
-};
-
-static void reply_put(struct reply_writer *writer, struct span bytes) {
-    if (writer->is_full || bytes.length > writer->target.length - writer->used) {
-        writer->is_full = true;
-        return;
-    }
-    if (bytes.length > 0) {
-        memcpy(writer->target.data + writer->used, bytes.data, bytes.length);
-    }
-    writer->used += bytes.length;
-}
-
-static void reply_put_text(struct reply_writer *writer, const char *text) {
-    reply_put(writer, span_text(text));
-}
-
-static void reply_put_number(struct reply_writer *writer, uint64_t number) {
-    uint8_t digits[20];
-    uint32_t start = sizeof digits;
-    do {
-        start--;
-        digits[start] = (uint8_t)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    reply_put(writer, span_make(digits + start, (uint32_t)sizeof digits - start));
-}
-
-static void reply_put_field(struct reply_writer *writer, const char *name, struct span value) {
+static void reply_put_field(struct http_writer *writer, const char *name, struct span value) {
     check(http_is_token(span_text(name)));
     check(http_text_length(value) == value.length);
-    reply_put_text(writer, name);
-    reply_put_text(writer, ": ");
-    reply_put(writer, value);
-    reply_put_text(writer, "\r\n");
+    http_put_field(writer, span_text(name), value);
 }
 
-static uint32_t reply_end(const struct reply_writer *writer) {
-    check(writer->used <= writer->target.length);
-    return writer->is_full ? 0 : writer->used;
+static uint32_t reply_end(const struct http_writer *writer) {
+    check(writer->length <= writer->room);
+    return writer->is_over ? 0 : writer->length;
 }
 
 void http_reply_add(struct http_reply *reply, const char *name, struct span value) {
@@ -71,7 +36,7 @@ static bool reply_has_no_body(uint16_t status) {
 }
 
 // The fields, and Connection: close joined to a Connection field if there is one.
-static void reply_put_fields(struct reply_writer *writer, const struct http_reply *reply) {
+static void reply_put_fields(struct http_writer *writer, const struct http_reply *reply) {
     bool owes_close = !reply->keep_alive;
     for (uint32_t i = 0; i < reply->field_count; i++) {
         const struct http_reply_field *field = &reply->fields[i];
@@ -79,14 +44,14 @@ static void reply_put_fields(struct reply_writer *writer, const struct http_repl
         reply_put_field(writer, field->name, field->value);
         if (is_connection && owes_close) {
             owes_close = false;
-            if (!writer->is_full) {
-                writer->used -= 2; // its CR LF
+            if (!writer->is_over) {
+                writer->length -= 2; // its CR LF
             }
-            reply_put_text(writer, ", close\r\n");
+            http_put_text(writer, ", close\r\n");
         }
     }
     if (owes_close) {
-        reply_put_text(writer, "Connection: close\r\n");
+        http_put_text(writer, "Connection: close\r\n");
     }
 }
 
@@ -94,12 +59,12 @@ uint32_t http_reply_write_head(const struct http_reply *reply, uint64_t body_byt
                                struct span_mut target) {
     check(reply->status >= 100 && reply->status <= 599);
     check(reply->field_count <= REPLY_FIELDS_MAX);
-    struct reply_writer writer = {.target = target};
-    reply_put_text(&writer, "HTTP/1.1 ");
-    reply_put_number(&writer, reply->status);
-    reply_put_text(&writer, " ");
-    reply_put_text(&writer, http_status_text(reply->status));
-    reply_put_text(&writer, "\r\n");
+    struct http_writer writer = {.data = target.data, .room = target.length};
+    http_put_text(&writer, "HTTP/1.1 ");
+    http_put_number(&writer, reply->status);
+    http_put_text(&writer, " ");
+    http_put_text(&writer, http_status_text(reply->status));
+    http_put_text(&writer, "\r\n");
     if (reply->content_type.length > 0) {
         reply_put_field(&writer, "Content-Type", reply->content_type);
     }
@@ -107,12 +72,12 @@ uint32_t http_reply_write_head(const struct http_reply *reply, uint64_t body_byt
         reply_put_field(&writer, "Date", reply->date);
     }
     if (!reply->omits_length && !reply_has_no_body(reply->status)) {
-        reply_put_text(&writer, "Content-Length: ");
-        reply_put_number(&writer, body_bytes);
-        reply_put_text(&writer, "\r\n");
+        http_put_text(&writer, "Content-Length: ");
+        http_put_number(&writer, body_bytes);
+        http_put_text(&writer, "\r\n");
     }
     reply_put_fields(&writer, reply);
-    reply_put_text(&writer, "\r\n");
+    http_put_text(&writer, "\r\n");
     return reply_end(&writer);
 }
 
@@ -122,8 +87,8 @@ uint32_t http_reply_write(const struct http_reply *reply, struct span_mut target
     if (used == 0 || reply->is_head) {
         return used;
     }
-    struct reply_writer writer = {.target = target, .used = used};
-    reply_put(&writer, reply->body);
+    struct http_writer writer = {.data = target.data, .length = used, .room = target.length};
+    http_put(&writer, reply->body);
     return reply_end(&writer);
 }
 
@@ -131,10 +96,10 @@ uint32_t http_reply_write_switching(struct span key, struct span subprotocol,
                                     struct span extensions, struct span_mut target) {
     uint8_t accept_text[WEBSOCKET_ACCEPT_BYTES];
     http_upgrade_accept(key, accept_text);
-    struct reply_writer writer = {.target = target};
-    reply_put_text(&writer, "HTTP/1.1 101 Switching Protocols\r\n"
-                            "Upgrade: websocket\r\n"
-                            "Connection: Upgrade\r\n");
+    struct http_writer writer = {.data = target.data, .room = target.length};
+    http_put_text(&writer, "HTTP/1.1 101 Switching Protocols\r\n"
+                           "Upgrade: websocket\r\n"
+                           "Connection: Upgrade\r\n");
     reply_put_field(&writer, "Sec-WebSocket-Accept", span_make(accept_text, sizeof accept_text));
     if (subprotocol.length > 0) {
         reply_put_field(&writer, "Sec-WebSocket-Protocol", subprotocol);
@@ -142,6 +107,6 @@ uint32_t http_reply_write_switching(struct span key, struct span subprotocol,
     if (extensions.length > 0) {
         reply_put_field(&writer, "Sec-WebSocket-Extensions", extensions);
     }
-    reply_put_text(&writer, "\r\n");
+    http_put_text(&writer, "\r\n");
     return reply_end(&writer);
 }

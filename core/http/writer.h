@@ -1,4 +1,4 @@
-// Heads written into reserved bytes; what does not fit is noted and left out. Pure.
+// Heads written into reserved bytes; what does not fit is noted. Pure.
 #pragma once
 #include "core/base/span.h"
 
@@ -7,11 +7,11 @@
 struct http_writer {
     uint8_t *data;
     uint32_t length, room;
-    bool is_over; // something did not fit
+    bool is_over; // something did not fit, and nothing more is written
 };
 
 static inline void http_put(struct http_writer *writer, struct span part) {
-    if (part.length > writer->room - writer->length) {
+    if (writer->is_over || part.length > writer->room - writer->length) {
         writer->is_over = true;
     } else if (part.length > 0) {
         memcpy(writer->data + writer->length, part.data, part.length);

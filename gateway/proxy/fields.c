@@ -13,36 +13,6 @@ enum {
     TRACEPARENT_BYTES = 55, // 00-<32>-<16>-<2> (W3C Trace Context)
 };
 
-// --- text
-
-void text_put(struct proxy_text *text, struct span part) {
-    if (part.length > text->room - text->length) {
-        text->is_over = true;
-        return;
-    }
-    if (part.length > 0) {
-        memcpy(text->data + text->length, part.data, part.length);
-        text->length += part.length;
-    }
-}
-
-static void text_put_string(struct proxy_text *text, const char *part) {
-    text_put(text, span_text(part));
-}
-
-void text_put_number(struct proxy_text *text, uint64_t number) {
-    char digits[24];
-    int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
-    text_put(text, span_make(digits, (uint32_t)length));
-}
-
-void text_put_field(struct proxy_text *text, struct span name, struct span value) {
-    text_put(text, name);
-    text_put_string(text, ": ");
-    text_put(text, value);
-    text_put_string(text, "\r\n");
-}
-
 // --- which fields pass
 
 static bool is_listed(struct span name, const char *const *names) {
@@ -140,11 +110,11 @@ static bool is_identity(const struct forward *forward, struct span name) {
     return false;
 }
 
-static void put_identity(struct proxy_text *text, const struct forward *forward) {
+static void put_identity(struct http_writer *writer, const struct forward *forward) {
     const struct proxy_identity *identity = forward->identity;
     for (uint32_t i = 0; identity != NULL && i < identity->count; i++) {
         if (identity->values[i].length > 0) {
-            text_put_field(text, identity->names[i], identity->values[i]);
+            http_put_field(writer, identity->names[i], identity->values[i]);
         }
     }
 }
@@ -162,65 +132,65 @@ static bool is_of_handshake(const struct forward *forward, struct span name) {
     return forward->handshake != NULL && name.length >= prefix.length && is_alike(name, prefix);
 }
 
-static void put_handshake(struct proxy_text *text, const struct handshake *handshake) {
-    text_put_string(text, "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+static void put_handshake(struct http_writer *writer, const struct handshake *handshake) {
+    http_put_text(writer, "Connection: Upgrade\r\nUpgrade: websocket\r\n"
                           "Sec-WebSocket-Version: 13\r\n");
-    text_put_field(text, span_text("Sec-WebSocket-Key"),
+    http_put_field(writer, span_text("Sec-WebSocket-Key"),
                    span_make(handshake->key, sizeof handshake->key));
     struct span offers = handshake_offers(handshake);
     if (offers.length > 0) {
-        text_put_field(text, span_text("Sec-WebSocket-Protocol"), offers);
+        http_put_field(writer, span_text("Sec-WebSocket-Protocol"), offers);
     }
 }
 
 // --- who the client is
 
 // All values of that name, as one list with our own behind them.
-static void put_list(struct proxy_text *text, const struct http_request *request, const char *name,
-                     struct span own) {
-    text_put_string(text, name);
-    text_put_string(text, ": ");
+static void put_list(struct http_writer *writer, const struct http_request *request,
+                     const char *name, struct span own) {
+    http_put_text(writer, name);
+    http_put_text(writer, ": ");
     const struct http_field *field = http_field_find(request, name, NULL);
     while (field != NULL) {
-        text_put(text, field->value);
-        text_put_string(text, ", ");
+        http_put(writer, field->value);
+        http_put_text(writer, ", ");
         field = http_field_find(request, name, field);
     }
-    text_put(text, own);
-    text_put_string(text, "\r\n");
+    http_put(writer, own);
+    http_put_text(writer, "\r\n");
 }
 
-static void put_own(struct proxy_text *text, const struct forward *forward, const char *name,
+static void put_own(struct http_writer *writer, const struct forward *forward, const char *name,
                     struct span own) {
     if (forward->is_trusted) {
-        put_list(text, forward->request, name, own);
+        put_list(writer, forward->request, name, own);
     } else {
-        text_put_field(text, span_text(name), own);
+        http_put_field(writer, span_text(name), own);
     }
 }
 
 // What a trusted peer has said stays; else it is ours.
-static void put_first(struct proxy_text *text, const struct forward *forward, const char *name,
+static void put_first(struct http_writer *writer, const struct forward *forward, const char *name,
                       struct span own) {
     if (!forward->is_trusted || http_field_find(forward->request, name, NULL) == NULL) {
-        text_put_field(text, span_text(name), own);
+        http_put_field(writer, span_text(name), own);
     }
 }
 
-static void put_client(struct proxy_text *text, const struct forward *forward) {
+static void put_client(struct http_writer *writer, const struct forward *forward) {
     char address[ADDRESS_TEXT_BYTES] = "unknown";
     bool is_ip = forward->peer->kind == ADDRESS_IP;
     if (is_ip) {
         address_format(forward->peer, false, address);
-        put_own(text, forward, "X-Forwarded-For", span_text(address));
+        put_own(writer, forward, "X-Forwarded-For", span_text(address));
     } else if (forward->is_trusted && http_field_count(forward->request, "x-forwarded-for") > 0) {
-        put_list(text, forward->request, "X-Forwarded-For", span_text(address));
+        put_list(writer, forward->request, "X-Forwarded-For", span_text(address));
     }
     const char *proto = forward->is_tls ? "https" : "http";
-    put_first(text, forward, "X-Forwarded-Proto", span_text(proto));
+    put_first(writer, forward, "X-Forwarded-Proto", span_text(proto));
     bool has_host = forward->request->host.length > 0;
     if (has_host) {
-        put_first(text, forward, "X-Forwarded-Host", forward->request->host);
+        put_first(writer, forward, "X-Forwarded-Host", forward->request->host);
     }
     // RFC 7239 4: an IPv6 address is quoted and in brackets, and so is a host with its port. The
     // host was checked: it holds neither quotes nor backslashes.
@@ -233,15 +203,15 @@ static void put_client(struct proxy_text *text, const struct forward *forward) {
             snprintf(own + length, sizeof own - (size_t)length, ";host=\"%.*s\"",
                      (int)forward->request->host.length, (const char *)forward->request->host.data);
     }
-    put_own(text, forward, "Forwarded", span_make(own, (uint32_t)length));
+    put_own(writer, forward, "Forwarded", span_make(own, (uint32_t)length));
 }
 
 // Ours alone: a trusted peer's would be the certificate of another connection.
-static void put_certificate(struct proxy_text *text, const struct forward *forward) {
+static void put_certificate(struct http_writer *writer, const struct forward *forward) {
     if (forward->certificate != NULL) {
-        text_put_field(text, span_text("X-Client-Certificate-Subject"),
+        http_put_field(writer, span_text("X-Client-Certificate-Subject"),
                        tls_peer_subject(forward->certificate));
-        text_put_field(text, span_text("X-Client-Certificate-Fingerprint"),
+        http_put_field(writer, span_text("X-Client-Certificate-Fingerprint"),
                        tls_peer_fingerprint(forward->certificate));
     }
 }
@@ -279,7 +249,7 @@ static bool is_traceparent(struct span text) {
            !is_all_zero(parent);
 }
 
-static void put_ids(struct proxy_text *text, const struct forward *forward) {
+static void put_ids(struct http_writer *writer, const struct forward *forward) {
     const struct http_request *request = forward->request;
     unsigned long long a = prng_next(forward->prng);
     unsigned long long b = prng_next(forward->prng) | 1; // neither trace nor parent is all zero
@@ -288,12 +258,12 @@ static void put_ids(struct proxy_text *text, const struct forward *forward) {
     bool is_kept = forward->is_trusted && id != NULL && id->value.length > 0 &&
                    id->value.length <= REQUEST_ID_BYTES_MAX;
     (void)snprintf(own, sizeof own, "%016llx%016llx", a, b); // it fits
-    text_put_field(text, span_text("X-Request-Id"), is_kept ? id->value : span_text(own));
+    http_put_field(writer, span_text("X-Request-Id"), is_kept ? id->value : span_text(own));
     const struct http_field *trace = http_field_find(request, "traceparent", NULL);
     is_kept = trace != NULL && is_traceparent(trace->value) &&
               http_field_count(request, "traceparent") == 1;
     (void)snprintf(own, sizeof own, "00-%016llx%016llx-%016llx-00", a, b, (b ^ a >> 1) | 1);
-    text_put_field(text, span_text("traceparent"), is_kept ? trace->value : span_text(own));
+    http_put_field(writer, span_text("traceparent"), is_kept ? trace->value : span_text(own));
 }
 
 // --- heads
@@ -316,26 +286,27 @@ static uint32_t identity_bytes(const struct forward *forward) {
 }
 
 // Cuts the payload to what was written; 0: it did not fit.
-static uint32_t text_finish(struct arena *arena, const struct proxy_text *text, uint32_t payload) {
-    if (text->is_over) {
+static uint32_t head_finish(struct arena *arena, const struct http_writer *writer,
+                            uint32_t payload) {
+    if (writer->is_over) {
         payload_drop(arena, payload);
         return 0;
     }
-    payload_trim(arena, payload, text->length);
+    payload_trim(arena, payload, writer->length);
     return payload;
 }
 
-static void put_request(struct proxy_text *text, const struct forward *forward) {
+static void put_request(struct http_writer *writer, const struct forward *forward) {
     const struct http_request *request = forward->request;
-    text_put(text, request->method_text);
-    text_put_string(text, " ");
-    text_put(text, request->path); // origin-form, whatever form it had (RFC 9112 3.2.1)
+    http_put(writer, request->method_text);
+    http_put_text(writer, " ");
+    http_put(writer, request->path); // origin-form, whatever form it had (RFC 9112 3.2.1)
     if (request->query.length > 0) {
-        text_put_string(text, "?");
-        text_put(text, request->query);
+        http_put_text(writer, "?");
+        http_put(writer, request->query);
     }
-    text_put_string(text, " HTTP/1.1\r\n");
-    text_put_field(text, span_text("Host"),
+    http_put_text(writer, " HTTP/1.1\r\n");
+    http_put_field(writer, span_text("Host"),
                    request->host.length > 0 ? request->host : forward->authority);
     struct hop_options hop;
     hop_options_read(&hop, request->fields, request->field_count);
@@ -346,26 +317,26 @@ static void put_request(struct proxy_text *text, const struct forward *forward) 
                       !is_identity(forward, field->name) &&
                       (forward->is_trusted || !is_of_trust(field->name));
         if (passes) {
-            text_put_field(text, field->name, field->value);
+            http_put_field(writer, field->name, field->value);
         }
     }
-    put_client(text, forward);
-    put_certificate(text, forward);
-    put_identity(text, forward);
-    put_ids(text, forward);
+    put_client(writer, forward);
+    put_certificate(writer, forward);
+    put_identity(writer, forward);
+    put_ids(writer, forward);
     if (forward->handshake != NULL) { // it has no body
-        put_handshake(text, forward->handshake);
+        put_handshake(writer, forward->handshake);
     } else if (request->expects_continue) {
-        text_put_string(text, "Expect: 100-continue\r\n");
+        http_put_text(writer, "Expect: 100-continue\r\n");
     }
     if (request->is_chunked) {
-        text_put_string(text, "Transfer-Encoding: chunked\r\n");
+        http_put_text(writer, "Transfer-Encoding: chunked\r\n");
     } else if (request->has_content_length && forward->handshake == NULL) {
-        text_put_string(text, "Content-Length: ");
-        text_put_number(text, request->content_length);
-        text_put_string(text, "\r\n");
+        http_put_text(writer, "Content-Length: ");
+        http_put_number(writer, request->content_length);
+        http_put_text(writer, "\r\n");
     }
-    text_put_string(text, "\r\n");
+    http_put_text(writer, "\r\n");
 }
 
 uint32_t forward_head(struct arena *arena, const struct forward *forward,
@@ -376,30 +347,30 @@ uint32_t forward_head(struct arena *arena, const struct forward *forward,
     uint32_t room = HEAD_SPARE_BYTES + certificate + request->target.length +
                     request->method_text.length + 3 * request->host.length +
                     fields_bytes(request->fields, request->field_count) + identity_bytes(forward);
-    struct proxy_text text = {.room = room};
-    uint32_t payload = payload_reserve(arena, 0, room, &text.data);
+    struct http_writer writer = {.room = room};
+    uint32_t payload = payload_reserve(arena, 0, room, &writer.data);
     *fault = fault_get(FAULT_out_of_memory);
     if (payload == 0) {
         return 0;
     }
-    put_request(&text, forward);
+    put_request(&writer, forward);
     *fault = fault_get(FAULT_header_too_large);
-    return text_finish(arena, &text, payload);
+    return head_finish(arena, &writer, payload);
 }
 
-static void put_framing(struct proxy_text *text, const struct backward *backward) {
+static void put_framing(struct http_writer *writer, const struct backward *backward) {
     const struct http_response *response = backward->response;
     bool has_body = http_response_has_body(response, backward->is_to_head);
     bool says_length = has_body || backward->is_to_head || response->status == 304;
     if (backward->is_chunked) {
-        text_put_string(text, "Transfer-Encoding: chunked\r\n");
+        http_put_text(writer, "Transfer-Encoding: chunked\r\n");
     } else if (response->has_content_length && says_length) {
-        text_put_string(text, "Content-Length: ");
-        text_put_number(text, response->content_length);
-        text_put_string(text, "\r\n");
+        http_put_text(writer, "Content-Length: ");
+        http_put_number(writer, response->content_length);
+        http_put_text(writer, "\r\n");
     }
     if (backward->closes) {
-        text_put_string(text, "Connection: close\r\n");
+        http_put_text(writer, "Connection: close\r\n");
     }
 }
 
@@ -407,33 +378,33 @@ uint32_t backward_head(struct arena *arena, const struct backward *backward) {
     const struct http_response *response = backward->response;
     uint32_t room = HEAD_SPARE_BYTES + response->reason.length +
                     fields_bytes(response->fields, response->field_count);
-    struct proxy_text text = {.room = room};
-    uint32_t payload = payload_reserve(arena, 0, room, &text.data);
+    struct http_writer writer = {.room = room};
+    uint32_t payload = payload_reserve(arena, 0, room, &writer.data);
     if (payload == 0) {
         return 0;
     }
-    text_put_string(&text, "HTTP/1.1 ");
-    text_put_number(&text, response->status);
-    text_put_string(&text, " ");
-    text_put(&text, response->reason);
-    text_put_string(&text, "\r\n");
+    http_put_text(&writer, "HTTP/1.1 ");
+    http_put_number(&writer, response->status);
+    http_put_text(&writer, " ");
+    http_put(&writer, response->reason);
+    http_put_text(&writer, "\r\n");
     struct hop_options hop;
     hop_options_read(&hop, response->fields, response->field_count);
     for (uint32_t i = 0; i < response->field_count; i++) {
         const struct http_field *field = &response->fields[i];
         if (!hop_has(&hop, field->name)) {
-            text_put_field(&text, field->name, field->value);
+            http_put_field(&writer, field->name, field->value);
         }
     }
     bool is_final = response->status >= 200;
     if (is_final && backward->date.length > 0 &&
         http_response_field_find(response, "date", NULL) == NULL) {
-        text_put_field(&text, span_text("Date"), backward->date);
+        http_put_field(&writer, span_text("Date"), backward->date);
     }
     if (is_final) {
-        put_framing(&text, backward);
+        put_framing(&writer, backward);
     }
-    text_put_string(&text, "\r\n");
-    check(!text.is_over); // nothing is written but what was counted, and the spare
-    return text_finish(arena, &text, payload);
+    http_put_text(&writer, "\r\n");
+    check(!writer.is_over); // nothing is written but what was counted, and the spare
+    return head_finish(arena, &writer, payload);
 }

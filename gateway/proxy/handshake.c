@@ -21,14 +21,14 @@ static bool is_offered(const struct config_route *route, struct span name) {
 }
 
 // What the client offers and the route lets through, as one list.
-static void offers_put(struct proxy_text *text, const struct http_request *request,
+static void offers_put(struct http_writer *writer, const struct http_request *request,
                        const struct config_route *route) {
     struct http_list_cursor cursor = {.field = NULL};
     struct span name;
     while (http_subprotocol_next(request, &cursor, &name)) {
         if (is_offered(route, name)) {
-            text_put(text, span_text(text->length > 0 ? ", " : ""));
-            text_put(text, name);
+            http_put(writer, span_text(writer->length > 0 ? ", " : ""));
+            http_put(writer, name);
         }
     }
 }
@@ -54,10 +54,10 @@ uint32_t handshake_open(struct proxy *proxy, const struct http_request *request,
     uint64_t nonce[2] = {proxy_secret_next(proxy), proxy_secret_next(proxy)};
     struct span_mut key = {.data = handshake->key, .length = sizeof handshake->key};
     check(base64_encode(span_make(nonce, sizeof nonce), key) == sizeof handshake->key);
-    struct proxy_text text = {.data = (uint8_t *)(handshake + 1), .room = room};
-    offers_put(&text, request, route);
-    check(!text.is_over);
-    handshake->offers_bytes = text.length;
+    struct http_writer writer = {.data = (uint8_t *)(handshake + 1), .room = room};
+    offers_put(&writer, request, route);
+    check(!writer.is_over);
+    handshake->offers_bytes = writer.length;
     return block;
 }
 

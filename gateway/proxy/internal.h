@@ -1,5 +1,6 @@
 // What the files of this room share. Not for others.
 #pragma once
+#include "core/http/writer.h"
 #include "gateway/proxy/proxy.h"
 
 enum relay_flag {
@@ -40,17 +41,6 @@ void relay_abort(struct proxy *proxy, uint32_t number, const struct fault *fault
 bool client_is_behind(const struct proxy *proxy, const struct proxy_relay *relay, uint32_t part);
 
 // --- fields.c
-
-// Text that is written into reserved bytes; what does not fit is noted and left out.
-struct proxy_text {
-    uint8_t *data;
-    uint32_t length, room;
-    bool is_over;
-};
-void text_put(struct proxy_text *text, struct span part);
-void text_put_number(struct proxy_text *text, uint64_t number);
-// name ": " value CR LF
-void text_put_field(struct proxy_text *text, struct span name, struct span value);
 
 // What the Connection fields of a head name; lent from it.
 struct hop_options {
