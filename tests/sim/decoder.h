@@ -14,6 +14,7 @@ enum {
     DECODER_BODY_BYTES_MAX = 64 << 20,
     DECODER_REQUESTS_MAX = 8, // asked and unanswered
     DECODER_KEY_BYTES = 24,   // Sec-WebSocket-Key
+    DECODER_ACCEPT_BYTES = 28,
 };
 
 enum decoder_phase {
@@ -99,6 +100,8 @@ void decoder_head(struct decoder *decoder, struct decoder_event *event);
 // decoder_frame.c
 bool decoder_frame_next(struct decoder *decoder, struct span *bytes, struct decoder_event *event);
 bool decoder_text_is_legal(struct span text); // UTF-8, RFC 3629
+// decoder_http.c: the Sec-WebSocket-Accept that belongs to a key (RFC 6455 4.2.2).
+void decoder_accept(const uint8_t key[DECODER_KEY_BYTES], uint8_t accept[DECODER_ACCEPT_BYTES]);
 // decoder_inflate.c: permessage-deflate. The answer of a 101 against its offer; false: a violation.
 bool decoder_inflate_agree(struct decoder *decoder, const struct decoder_request *request,
                            struct span answer);

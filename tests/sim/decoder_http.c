@@ -142,16 +142,20 @@ static bool head_read(struct decoder *decoder, struct head *head) {
     return !is_first || decoder_fail(decoder, "malformed status line");
 }
 
-static bool accept_is_right(const struct decoder_request *request, struct span accept) {
+void decoder_accept(const uint8_t key[DECODER_KEY_BYTES], uint8_t accept[DECODER_ACCEPT_BYTES]) {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     uint8_t text[DECODER_KEY_BYTES + sizeof guid - 1];
-    memcpy(text, request->key, DECODER_KEY_BYTES);
+    memcpy(text, key, DECODER_KEY_BYTES);
     memcpy(text + DECODER_KEY_BYTES, guid, sizeof guid - 1);
     uint8_t digest[SHA1_BYTES];
     sha1_digest(span_make(text, sizeof text), digest);
-    uint8_t wanted[28];
     (void)base64_encode(span_make(digest, SHA1_BYTES), // its length is known
-                        (struct span_mut){.data = wanted, .length = sizeof wanted});
+                        (struct span_mut){.data = accept, .length = DECODER_ACCEPT_BYTES});
+}
+
+static bool accept_is_right(const struct decoder_request *request, struct span accept) {
+    uint8_t wanted[DECODER_ACCEPT_BYTES];
+    decoder_accept(request->key, wanted);
     return span_equal(accept, span_make(wanted, sizeof wanted));
 }
 

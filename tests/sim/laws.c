@@ -83,10 +83,6 @@ void laws_calm(struct sim *sim) {
     }
 }
 
-void laws_drain(struct sim *sim) {
-    services_drain(&((struct laws *)sim->laws)->services);
-}
-
 // A listener has finished when it is there and has all that was certainly published.
 static bool is_done(const struct client *client) {
     if (client->kind != CLIENT_listener) {

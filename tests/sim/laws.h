@@ -18,8 +18,6 @@ const char *laws_config_again(struct sim *sim);
 void laws_open(struct sim *sim);
 // STORM is over: clients that harm go away, honest ones finish what they began.
 void laws_calm(struct sim *sim);
-// The gateway is about to drain: services that only keep silent go.
-void laws_drain(struct sim *sim);
 // Whether every honest client has finished (asked after every event of CALM).
 bool laws_are_done(const struct sim *sim);
 // They should have: says who has not.

@@ -55,7 +55,6 @@ static void calm(struct sim *sim) {
 
 static void end(struct sim *sim) {
     sim->phase = SIM_END;
-    laws_drain(sim);
     world_drain(sim);
     uint64_t until_us = sim->now_us + END_US;
     while (!world_has_stopped(sim)) {

@@ -239,18 +239,6 @@ void services_calm(struct services *services) {
     }
 }
 
-// A worker that stops waits a second for those that it has to close; a service that says nothing,
-// or much through a small window, takes longer, and its connection ends with the process.
-void services_drain(struct services *services) {
-    for (uint32_t i = 0; i < services->line_count; i++) {
-        struct service_line *line = services->lines[i];
-        bool is_slow = line->is_stalled || line->out_first < line->out_bytes;
-        if (!line->is_over && (line->is_silent || is_slow || line->phase == SERVICE_DEAF)) {
-            service_drop(line);
-        }
-    }
-}
-
 void services_close(struct services *services) {
     for (uint32_t i = 0; i < services->line_count; i++) {
         free(services->lines[i]->in);

@@ -6,9 +6,10 @@
 #pragma once
 #include "core/base/prng.h"
 #include "tests/sim/asks.h"
+#include "tests/sim/decoder.h"
 #include "tests/sim/net.h"
 
-enum { SERVICES = 3, SERVICE_KEY_BYTES = 24 };
+enum { SERVICES = 3 };
 
 enum service_phase {
     SERVICE_HEAD, // of a request
@@ -40,7 +41,7 @@ struct service_line { // a connection
     uint64_t body_left, body_at; // of the request, or of its chunk
     bool is_upgrade, expects, offers;
     bool is_early; // it was answered before its body was here
-    uint8_t key[SERVICE_KEY_BYTES];
+    uint8_t key[DECODER_KEY_BYTES];
 };
 
 struct services {
@@ -53,7 +54,6 @@ struct services {
 
 void services_open(struct services *services, struct sim *sim); // listen from now on
 void services_calm(struct services *services);
-void services_drain(struct services *services);
 void services_close(struct services *services);
 struct address service_address(uint32_t service);
 

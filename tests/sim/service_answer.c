@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "core/base/check.h"
-#include "core/base/digest.h"
 #include "tests/sim/service.h"
 
 enum framing { FRAMING_LENGTH, FRAMING_CHUNKS, FRAMING_END };
@@ -150,16 +149,11 @@ void service_answer(struct service_line *line) {
 // --- a handshake
 
 static void accept_put(struct service_line *line, bool is_right) {
-    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    uint8_t text[SERVICE_KEY_BYTES + sizeof guid - 1];
-    memcpy(text, line->key, SERVICE_KEY_BYTES);
-    memcpy(text + SERVICE_KEY_BYTES, guid, sizeof guid - 1);
-    uint8_t digest[SHA1_BYTES];
-    sha1_digest(span_make(text, sizeof text), digest);
-    digest[0] ^= is_right ? 0 : 1;
-    uint8_t accept[28];
-    (void)base64_encode(span_make(digest, SHA1_BYTES), // its length is known
-                        (struct span_mut){.data = accept, .length = sizeof accept});
+    uint8_t key[DECODER_KEY_BYTES];
+    uint8_t accept[DECODER_ACCEPT_BYTES];
+    memcpy(key, line->key, sizeof key);
+    key[0] ^= is_right ? 0 : 1;
+    decoder_accept(key, accept);
     service_text(line,
                  "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                  "Sec-WebSocket-Accept: %.28s\r\n",

@@ -92,8 +92,8 @@ static void field_keep(struct service_line *line, struct request *request, struc
     } else if (span_is_nocase(name, "expect")) {
         request->expects = span_is(value, "100-continue");
         is_right = request->expects;
-    } else if (span_is_nocase(name, "sec-websocket-key") && value.length == SERVICE_KEY_BYTES) {
-        memcpy(line->key, value.data, SERVICE_KEY_BYTES);
+    } else if (span_is_nocase(name, "sec-websocket-key") && value.length == DECODER_KEY_BYTES) {
+        memcpy(line->key, value.data, DECODER_KEY_BYTES);
     } else if (span_is_nocase(name, "sec-websocket-protocol")) {
         request->offers = true;
     } else if (span_is_nocase(name, "sec-websocket-extensions")) {
