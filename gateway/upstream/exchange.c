@@ -192,7 +192,7 @@ static bool serve(struct upstreams *upstreams, struct upstream *upstream) {
 }
 
 void exchange_serve(struct upstreams *upstreams) {
-    for (uint32_t i = 0; upstreams->waiting_count > 0 && i < UPSTREAMS_ALIVE_MAX; i++) {
+    for (uint32_t i = 0; upstreams->waiting_count > 0 && i < upstreams->item_end; i++) {
         struct upstream *upstream = &upstreams->items[i];
         while (upstream->waiting_count > 0 && serve(upstreams, upstream)) {
             // Bounded: each such pass has taken one off the queue.
@@ -218,7 +218,7 @@ static void expire_one(struct upstreams *upstreams, struct upstream *upstream) {
 }
 
 void exchange_expire(struct upstreams *upstreams) {
-    for (uint32_t i = 0; upstreams->waiting_count > 0 && i < UPSTREAMS_ALIVE_MAX; i++) {
+    for (uint32_t i = 0; upstreams->waiting_count > 0 && i < upstreams->item_end; i++) {
         if (upstreams->items[i].is_used) {
             expire_one(upstreams, &upstreams->items[i]);
         }

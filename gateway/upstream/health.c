@@ -157,7 +157,7 @@ void health_turn(struct upstreams *upstreams) {
         return;
     }
     upstreams->check_due_ms = UINT64_MAX;
-    for (uint16_t i = 0; i < UPSTREAMS_ALIVE_MAX; i++) {
+    for (uint16_t i = 0; i < upstreams->item_end; i++) {
         const struct upstream *upstream = &upstreams->items[i];
         if (upstream->is_used && !upstream->is_retired && upstream->health.interval_ms > 0) {
             uint64_t next_ms = checks_begin(upstreams, i);

@@ -146,7 +146,7 @@ static void names_apply(struct upstreams *upstreams, struct upstream *upstream, 
 
 void upstreams_names_set(struct upstreams *upstreams, struct span table) {
     upstreams->check_due_ms = 0; // new servers are checked at once
-    for (uint32_t i = 0; i < UPSTREAMS_ALIVE_MAX; i++) {
+    for (uint32_t i = 0; i < upstreams->item_end; i++) {
         struct upstream *upstream = &upstreams->items[i];
         if (upstream->is_used && !upstream->is_retired) {
             names_apply(upstreams, upstream, table);

@@ -116,15 +116,15 @@ static bool upstream_is_same(const struct upstream *a, const struct upstream *b)
     return is_same;
 }
 
-// One that is defined in just this way, or a free place; UPSTREAMS_ALIVE_MAX: neither.
+// One that is defined in just this way, or a free place; item_end, if those used before are taken.
 static uint16_t place_find(struct upstreams *upstreams, const struct upstream *wanted) {
-    uint16_t place = UPSTREAMS_ALIVE_MAX;
-    for (uint16_t i = 0; i < UPSTREAMS_ALIVE_MAX; i++) {
+    uint16_t place = upstreams->item_end;
+    for (uint16_t i = 0; i < upstreams->item_end; i++) {
         const struct upstream *upstream = &upstreams->items[i];
         if (upstream->is_used && !upstream->is_retired && upstream_is_same(upstream, wanted)) {
             return i;
         }
-        if (!upstream->is_used && place == UPSTREAMS_ALIVE_MAX) {
+        if (!upstream->is_used && place == upstreams->item_end) {
             place = i;
         }
     }
@@ -152,9 +152,9 @@ void upstream_settle(struct upstreams *upstreams, uint16_t at) {
 }
 
 bool upstreams_config_set(struct upstreams *upstreams, const struct config *config) {
-    uint32_t free_count = 0;
-    for (uint32_t i = 0; i < UPSTREAMS_ALIVE_MAX; i++) {
-        free_count += !upstreams->items[i].is_used;
+    uint32_t free_count = UPSTREAMS_ALIVE_MAX;
+    for (uint32_t i = 0; i < upstreams->item_end; i++) {
+        free_count -= upstreams->items[i].is_used;
     }
     if (free_count < config->upstream_count) {
         return false;
@@ -168,11 +168,12 @@ bool upstreams_config_set(struct upstreams *upstreams, const struct config *conf
         check(place < UPSTREAMS_ALIVE_MAX);
         if (!upstreams->items[place].is_used) {
             upstreams->items[place] = wanted;
+            upstreams->item_end = place == upstreams->item_end ? place + 1 : upstreams->item_end;
         }
         upstreams->of_config[i] = place;
         is_kept[place] = true;
     }
-    for (uint16_t i = 0; i < UPSTREAMS_ALIVE_MAX; i++) {
+    for (uint16_t i = 0; i < upstreams->item_end; i++) {
         if (upstreams->items[i].is_used && !upstreams->items[i].is_retired && !is_kept[i]) {
             upstream_retire(upstreams, i);
         }
@@ -188,7 +189,7 @@ void upstreams_dialers_set(struct upstreams *upstreams, const struct config *con
 }
 
 void upstreams_stop(struct upstreams *upstreams) {
-    for (uint16_t i = 0; i < UPSTREAMS_ALIVE_MAX; i++) {
+    for (uint16_t i = 0; i < upstreams->item_end; i++) {
         if (upstreams->items[i].is_used && !upstreams->items[i].is_retired) {
             upstream_retire(upstreams, i);
         }
@@ -243,7 +244,7 @@ uint32_t upstreams_wait_ms(const struct upstreams *upstreams) {
                             ? upstreams->check_due_ms - upstreams->now_ms
                             : 0;
     wait_ms = check_ms < wait_ms ? (uint32_t)check_ms : wait_ms;
-    for (uint32_t i = 0; upstreams->waiting_count > 0 && i < UPSTREAMS_ALIVE_MAX; i++) {
+    for (uint32_t i = 0; upstreams->waiting_count > 0 && i < upstreams->item_end; i++) {
         const struct upstream *upstream = &upstreams->items[i];
         if (upstream->waiting_first != 0) {
             uint32_t asked_ms = exchange_at(upstreams, upstream->waiting_first)->asked_ms;

@@ -207,6 +207,7 @@ struct upstreams {
     struct pool secures;    // 64 B: of lines by https
     struct wheel wheel;     // of lines
     struct upstream *items; // UPSTREAMS_ALIVE_MAX
+    uint16_t item_end;      // those from here on were never used: their pages are never touched
     uint16_t of_config[UPSTREAMS_MAX];
     uint32_t *touched; // lines that have something to send
     uint32_t touched_count, touched_max;

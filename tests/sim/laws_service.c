@@ -139,7 +139,7 @@ static void counts_judge(struct laws *laws, const struct worker *worker) {
     const struct upstreams *upstreams = &worker->upstreams;
     uint32_t lines = 0;
     uint32_t pending = 0;
-    for (uint32_t i = 0; i < UPSTREAMS_ALIVE_MAX; i++) {
+    for (uint32_t i = 0; i < upstreams->item_end; i++) {
         lines += upstreams->items[i].is_used ? upstreams->items[i].lines : 0;
         pending += upstreams->items[i].is_used ? upstreams->items[i].pending : 0;
     }
@@ -150,7 +150,7 @@ static void counts_judge(struct laws *laws, const struct worker *worker) {
         open += line->state != LINE_FREE && line_has(line, LINE_COUNTED);
         busy += line->state != LINE_FREE && line->exchange != 0;
     }
-    for (uint32_t i = 0; i < UPSTREAMS_ALIVE_MAX; i++) {
+    for (uint32_t i = 0; i < upstreams->item_end; i++) {
         const struct upstream *upstream = &upstreams->items[i];
         for (uint32_t j = 0; upstream->is_used && j < upstream->server_count; j++) {
             open -= upstream->servers[j].open;

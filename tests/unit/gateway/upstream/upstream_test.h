@@ -292,7 +292,7 @@ static inline void upstream_test_close(struct upstream_test *test) {
     cr_assert_eq(test->base.arena.used_bytes, 0, "memory is left");
     cr_assert_eq(test->base.conns.entries.used, 0);
     cr_assert_eq(test->upstreams.wheel.armed_count, 0);
-    for (uint32_t i = 0; i < UPSTREAMS_ALIVE_MAX; i++) {
+    for (uint32_t i = 0; i < test->upstreams.item_end; i++) {
         cr_assert(!test->upstreams.items[i].is_used, "upstream %u is left", i);
     }
     log_close(&test->upstreams.log);
