@@ -33,6 +33,15 @@ void net_shut(struct net **net) {
     *net = NULL;
 }
 
+void net_calm(struct sim *sim) {
+    for (uint32_t i = 1; i < sim->net->count; i++) {
+        for (uint32_t j = 0; j < 2; j++) {
+            struct pipe *pipe = &sim->net->connections[i]->pipes[j];
+            pipe->capacity = pipe->is_narrow ? WINDOW_BYTES : pipe->capacity;
+        }
+    }
+}
+
 struct connection *net_get(const struct sim *sim, uint32_t number) {
     check(number > 0 && number < sim->net->count);
     return sim->net->connections[number];
@@ -317,16 +326,12 @@ static void on_syn(struct sim *sim, void *context, uint64_t argument) {
     net_tell(sim, connection, NET_CONNECTED);
 }
 
-static uint32_t window(struct sim *sim, uint32_t wanted) {
-    if (wanted != 0) {
-        return wanted;
-    }
-    return sim_fault(sim, SIM_FAULT_window_small) ? 64 + sim_below(sim, 4096) : WINDOW_BYTES;
-}
-
-static void pipe_open(struct pipe *pipe, uint32_t capacity) {
-    pipe->capacity = capacity;
-    pipe->size = capacity < PIPE_BYTES_MIN ? capacity : PIPE_BYTES_MIN;
+static void pipe_open(struct sim *sim, struct pipe *pipe, uint32_t wanted) {
+    pipe->is_narrow = wanted == 0 && sim_fault(sim, SIM_FAULT_window_small);
+    pipe->capacity = wanted != 0       ? wanted
+                     : pipe->is_narrow ? 64 + sim_below(sim, 4096)
+                                       : WINDOW_BYTES;
+    pipe->size = pipe->capacity < PIPE_BYTES_MIN ? pipe->capacity : PIPE_BYTES_MIN;
     pipe->data = malloc(pipe->size);
     check(pipe->data != NULL);
 }
@@ -350,8 +355,8 @@ struct connection *net_add(struct sim *sim, const struct net_options *options,
     if (options->from.port == 0) {
         connection->options.from.port = (uint16_t)(PORT_FIRST + connection->number % 40000);
     }
-    pipe_open(&connection->pipes[UP], window(sim, options->to_gateway_bytes));
-    pipe_open(&connection->pipes[DOWN], window(sim, options->to_client_bytes));
+    pipe_open(sim, &connection->pipes[UP], options->to_gateway_bytes);
+    pipe_open(sim, &connection->pipes[DOWN], options->to_client_bytes);
     net->connections[net->count++] = connection;
     return connection;
 }

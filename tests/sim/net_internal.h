@@ -11,6 +11,7 @@ struct pipe {
     uint32_t size, capacity;
     uint64_t read, arrived, written; // positions since the beginning
     bool fin_written, fin_arrived;
+    bool is_narrow;     // until the storm is over (window_small)
     bool has_hop;       // one is under way
     bool writer_waits;  // a write took less than it was given
     bool has_room_told; // an event that tells of room is under way

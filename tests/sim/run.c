@@ -44,6 +44,7 @@ struct sim *sim_open(const struct sim_options *options) {
 static void calm(struct sim *sim) {
     sim->phase = SIM_CALM;
     world_calm(sim);
+    net_calm(sim);
     laws_calm(sim);
     uint64_t until_us = sim->now_us + SIM_CALM_US;
     while (!laws_are_done(sim)) {
