@@ -65,7 +65,7 @@ void net_serve(struct sim *sim, const struct net_service *service);
 enum { NET_NONE = 0 }; // no connection has this number
 
 // The storm is over: what it narrowed is as wide as others. 81 bytes a hop of 25 ms would take
-// longer than SIM_CALM_US for 300 KB that a service has still to send (seed 2281 of a8e6933).
+// longer than SIM_CALM_US for 300 KB that a service has still to send.
 // Whoever waits for room learns of it as before, when bytes are taken.
 void net_calm(struct sim *sim);
 
