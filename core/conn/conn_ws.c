@@ -123,7 +123,10 @@ static bool act(struct conns *conns, uint32_t index, struct ws_event *frame,
         break;
     }
     const struct conn_settings *settings = conn_settings_of(conns, conn);
-    bool is_refused = frame->opcode == WS_TEXT ? settings->refuses_text : settings->refuses_binary;
+    // An envelope is text, whatever it carries: its owner judges that.
+    bool is_refused =
+        !conn_has(conn, CONN_ENVELOPE) &&
+        (frame->opcode == WS_TEXT ? settings->refuses_text : settings->refuses_binary);
     if (conn->state != CONN_OPEN || is_refused) {
         if (frame->block != 0) {
             arena_give(conns->arena, frame->block);

@@ -244,6 +244,19 @@ Test(envelope, its_messages_are_of_the_kinds_that_the_route_takes) {
     stream_test_close(test);
 }
 
+Test(envelope, it_may_speak_where_the_route_takes_only_binary_messages) {
+    struct stream_test *test = stream_test_simple(
+        "  - {path: /b, messages: binary, channels: {subscribe: [\"b\"], publish: \"b\"}}\n");
+    struct stream_client a = client_open(test, ENVELOPE("/b"));
+    client_frame(test, a, 0x81, "{\"publish\":\"b\",\"data\":\"text\"}");
+    expect_messages(a, "{\"error\":\"kind of message not accepted\",\"channel\":\"b\"}");
+    client_frame(test, a, 0x81, "{\"publish\":\"b\",\"base64\":\"AAEC\"}");
+    const char *taken = client_take(a);
+    cr_assert_neq(strstr(taken, "\"base64\":\"AAEC\""), NULL);
+    cr_assert_neq(strstr(taken, "{\"published\":\"b\",\"subscribers\":1}"), NULL);
+    stream_test_close(test);
+}
+
 Test(envelope, the_form_does_not_stick_to_a_connection_whose_handshake_was_refused) {
     struct stream_test *test = stream_test_simple(
         "  - {path: /one, limits: {connections: 1}, channels: {subscribe: [\"one\"], publish: "
