@@ -16,6 +16,7 @@ enum {
 
 struct forward_section {
     const struct config_node *url, *headers, *claims, *pass;
+    struct config_upstream_tls_section tls;
     uint64_t cache_ms, timeout_ms;
     uint32_t entries;
 };
@@ -37,6 +38,9 @@ static const struct schema_key forward_keys[] = {
     {.name = "headers", .type = SCHEMA_LIST, AT(headers)},
     {.name = "claims", .type = SCHEMA_MAP, AT(claims)},
     {.name = "pass", .type = SCHEMA_LIST, AT(pass)},
+    {.name = "ca", .type = SCHEMA_SCALAR, AT(tls.ca)},
+    {.name = "certificate", .type = SCHEMA_SCALAR, AT(tls.certificate)},
+    {.name = "key", .type = SCHEMA_SCALAR, AT(tls.key)},
 };
 #undef AT
 static const struct schema forward_schema = {.name = "forward",
@@ -164,16 +168,28 @@ static bool is_target(struct span text) {
     return is_whole;
 }
 
-// http://host[:port]/path
+static uint32_t scheme_bytes(struct span text) {
+    static const char *const schemes[] = {"http://", "https://"};
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t length = (uint32_t)strlen(schemes[i]);
+        if (text.length > length && span_is(span_first(text, length), schemes[i])) {
+            return length;
+        }
+    }
+    return 0;
+}
+
+// http[s]://host[:port]/path
 static bool url_read(struct config_reader *reader, const struct config_node *node,
                      struct config_server *server, struct span *target) {
     struct span text = node->text;
-    uint32_t scheme = text.length > 7 && span_is(span_first(text, 7), "http://") ? 7 : 0;
+    uint32_t scheme = scheme_bytes(text);
     int64_t slash = span_find(span_from(text, scheme), '/');
     uint32_t split = slash < 0 ? text.length : scheme + (uint32_t)slash;
     *target = slash < 0 ? span_text("/") : span_from(text, split);
     *server = (struct config_server){.place = node->place};
-    const char *problem = scheme == 0 ? "is no URL of a service; write http://host:port/path"
+    const char *problem = scheme == 0 ? "is no URL of a service; write http://host:port/path or "
+                                        "https://host:port/path"
                                       : config_server_read(reader, span_first(text, split), server);
     if (problem == NULL && !is_target(*target)) {
         problem = "holds a byte that no path may; write it escaped";
@@ -229,6 +245,7 @@ static void upstream_add(struct config_reader *reader, struct span name,
         .connections = 256,
         .queue = 1024,
         .failures = 5};
+    config_upstream_tls_read(reader, &section->tls, config, &upstreams[config->upstream_count]);
     forward->upstream = (uint16_t)config->upstream_count;
     config->upstreams = upstreams;
     config->upstream_count++;

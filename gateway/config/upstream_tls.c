@@ -23,7 +23,7 @@ static void system_ca_read(struct config_reader *reader, struct config_place pla
     int status = reader->source->load(reader->source->context, SYSTEM_CA, &lent);
     if (status < 0 || lent.length == 0) {
         config_error(reader, place,
-                     "`servers[]` is asked by https, and the system's authorities " SYSTEM_CA
+                     "a server is asked by https, and the system's authorities " SYSTEM_CA
                      " cannot be read; install ca-certificates, or write `ca: FILE`");
         return;
     }

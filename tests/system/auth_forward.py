@@ -8,6 +8,8 @@ from harness.service import Service, honest
 from harness.wait import eventually
 from harness.wire import Wrong, request, text, upgrade
 from system.checks import check
+from system.services import expect
+from system.services_tls import SecureService, certificate
 from system.tunnels import either
 
 BASE = """\
@@ -236,3 +238,34 @@ def checked(t):
         found = check(text_of)
         if found[0][0] != 2 or wanted not in found[0][2]:
             raise Wrong(f"{part}: {found}")
+
+
+# --- by https
+
+
+def start_secure(t, auth, ca):
+    base = BASE.replace("pass: [X-User, X-Org]", "pass: [X-User, X-Org], ca: ca.pem")
+    base = base.replace("AUTH", f"https://localhost:{auth.port}").replace("WEB", "http://127.0.0.1:1")
+    return t.start(base.replace("CACHE", "cache: off"), files={"ca.pem": ca})
+
+
+@row(ISSUE, "a service that is asked by https lets in, and its name is said")
+def lets_in_by_https(t):
+    with SecureService(doorman) as auth:
+        start_secure(t, auth, certificate()[0])
+        peer = t.open("/me", add=[cookie("alice")])
+        peer.send(text("hello"))
+        peer.expect_text("hello")
+        expect(ask(t, "", path="/web/x"), 401)
+        if auth.hosts[0] != "localhost" or auth.requests[0].line != "GET /check?app=1 HTTP/1.1":
+            raise Wrong(f"it was asked as {auth.hosts}: {auth.requests[0].head}")
+
+
+@row(ISSUE, "a service whose certificate somebody else has signed is not told who asks, and nobody comes in")
+def stranger_by_https(t):
+    with SecureService(doorman, pem=certificate("strangers")) as auth:
+        start_secure(t, auth, certificate()[0])
+        expect(ask(t, "alice"), 503)
+        eventually(lambda: "auth:sessions" in t.gateway.log(), "the service in the log")
+        if auth.requests:
+            raise Wrong(f"it was sent {auth.requests[0].head}")

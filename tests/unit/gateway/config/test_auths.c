@@ -172,6 +172,20 @@ Test(config_auths, a_service_that_is_asked) {
     config_close(&config);
 }
 
+Test(config_auths, a_service_that_is_asked_by_https) {
+    const struct config *config =
+        world_open(LISTENER FORWARD("url: 'https://auth.example/check', ca: fullchain.pem, "
+                                    "certificate: fullchain.pem, key: key.pem") ROUTE);
+    const struct config_forward *forward = &config->auths[0].forward;
+    const struct config_upstream *upstream = &config->upstreams[forward->upstream];
+    cr_assert(span_is(forward->target, "/check"));
+    cr_assert(upstream->servers[0].is_secure && upstream->servers[0].address.address.port == 443);
+    cr_assert(span_is(upstream->servers[0].host, "auth.example"));
+    cr_assert(upstream->tls.is_present && !upstream->tls.is_system_ca);
+    cr_assert(span_is(upstream->tls.ca, "a chain") && span_is(upstream->tls.key, "a key"));
+    config_close(&config);
+}
+
 Test(config_auths, a_service_s_defaults) {
     const struct config *config = world_open(LISTENER FORWARD("url: 'http://127.0.0.1'") ROUTE);
     const struct config_forward *forward = &config->auths[0].forward;
@@ -185,9 +199,15 @@ Test(config_auths, a_service_s_defaults) {
 Test(config_auths, refusals_of_a_service) {
     static const struct refusal rows[] = {
         {BASE FORWARD(""), "f.yaml:3:21: `forward.url` is missing; add it\n"},
-        {BASE FORWARD("url: 'https://a/b'"),
-         "f.yaml:3:27: `forward.url` is `https://a/b`, which is no URL of a service; write "
-         "http://host:port/path\n"},
+        {BASE FORWARD("url: 'ftp://a/b'"),
+         "f.yaml:3:27: `forward.url` is `ftp://a/b`, which is no URL of a service; write "
+         "http://host:port/path or https://host:port/path\n"},
+        {BASE FORWARD("url: 'https://'"),
+         "f.yaml:3:27: `forward.url` is `https://`, which is no URL of a service; write "
+         "http://host:port/path or https://host:port/path\n"},
+        {BASE FORWARD(URL ", ca: a.pem"),
+         "f.yaml:3:69: `ca`, `certificate` and `key` have no meaning without a server by https; "
+         "write https://host:port, or remove them\n"},
         {BASE FORWARD("url: 'http://a:1/b c'"),
          "f.yaml:3:27: `forward.url` is `http://a:1/b c`, which holds a byte that no path may; "
          "write it escaped\n"},

@@ -82,7 +82,7 @@ Test(config_upstreams, servers_by_https) {
 Test(config_upstreams, https_that_cannot_be) {
     static const struct refusal rows[] = {
         {WEB("servers: [\"https://a\"]"),
-         "f.yaml:2:29: `servers[]` is asked by https, and the system's authorities "
+         "f.yaml:2:29: a server is asked by https, and the system's authorities "
          "/etc/ssl/certs/ca-certificates.crt cannot be read; install ca-certificates, or write "
          "`ca: FILE`\n"},
         {WEB("servers: [\"https://a\"], ca: none.pem"),
