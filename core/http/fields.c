@@ -82,6 +82,10 @@ bool http_is_token(struct span text) {
     return text.length > 0 && http_class_length(text, HTTP_CHAR_TOKEN) == text.length;
 }
 
+bool http_is_field_value(struct span text) {
+    return http_text_length(text) == text.length && http_trim(text).length == text.length;
+}
+
 // The value of the pair `name=value`, or false.
 static bool cookie_is(struct span pair, struct span name, struct span *value) {
     int64_t equals = span_find(pair, '=');

@@ -91,6 +91,8 @@ bool http_list_next(struct span *list, struct span *element);
 // Whether any field of that name lists the token (ASCII case ignored).
 bool http_list_has(const struct http_request *request, const char *name, const char *token);
 bool http_is_token(struct span text); // RFC 9110 5.6.2, one or more characters
+// RFC 9110 5.5: no control characters but HTAB, and no SP or HTAB around; also an empty one.
+bool http_is_field_value(struct span text);
 // The host without its port; an IPv6 address keeps its brackets.
 struct span http_host_name(struct span host);
 // The value of the first cookie of that name (case matters), or false (RFC 6265 5.4: name=value;

@@ -126,6 +126,76 @@ static bool claims_find(struct bearer *bearer, const struct config_route *route)
     return true;
 }
 
+// --- what services are sent
+
+// What has been written of the passed claims.
+struct passing {
+    uint8_t *text;
+    uint32_t length;
+    bool is_over;
+};
+
+static void passing_put(struct passing *passing, struct span bytes) {
+    passing->is_over = passing->is_over || bytes.length > BEARER_PASSED_BYTES - passing->length;
+    if (!passing->is_over) {
+        memcpy(passing->text + passing->length, bytes.data, bytes.length);
+        passing->length += bytes.length;
+    }
+}
+
+// A string, a whole number, `true` or `false`. False: it has no one spelling, or would end the
+// header or divide a list.
+static bool passing_put_one(struct passing *passing, const json_t *value, bool is_of_list) {
+    char number[BEARER_NUMBER_BYTES];
+    struct span text;
+    if (json_is_string(value)) {
+        text = span_make(json_string_value(value), (uint32_t)json_string_length(value));
+    } else if (json_is_boolean(value)) {
+        text = span_text(json_is_true(value) ? "true" : "false");
+    } else if (json_is_integer(value)) {
+        int length = snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
+        text = span_make(number, (uint32_t)length);
+    } else {
+        return false;
+    }
+    bool divides = is_of_list && (text.length == 0 || span_find(text, ',') >= 0);
+    if (!http_is_field_value(text) || divides) {
+        return false;
+    }
+    passing_put(passing, text);
+    return true;
+}
+
+static bool passing_put_all(struct passing *passing, const json_t *value) {
+    if (!json_is_array(value)) {
+        return passing_put_one(passing, value, false);
+    }
+    for (size_t i = 0; i < json_array_size(value); i++) { // bounded by the token's bytes
+        if (i > 0) {
+            passing_put(passing, span_text(","));
+        }
+        if (!passing_put_one(passing, json_array_get(value, i), true)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool passes_fill(struct bearer *bearer, const struct config_auth *auth) {
+    struct passing passing = {.text = bearer->passed_text};
+    for (uint32_t i = 0; i < auth->pass_count; i++) {
+        struct span name = auth->passes[i].claim;
+        const json_t *value =
+            json_object_getn(bearer->token.document.root, (const char *)name.data, name.length);
+        uint32_t first = passing.length;
+        if (value != NULL && !json_is_null(value) && !passing_put_all(&passing, value)) {
+            return false;
+        }
+        bearer->passed[i] = span_make(passing.text + first, passing.length - first);
+    }
+    return !passing.is_over;
+}
+
 enum fault_id bearer_open(struct bearer *bearer, const struct jwt_keys *keys,
                           const struct config_route *route, const struct http_request *request,
                           uint64_t now_s) {
@@ -149,6 +219,11 @@ enum fault_id bearer_open(struct bearer *bearer, const struct jwt_keys *keys,
     if (!claims_find(bearer, route)) {
         bearer->reason = "it lacks a claim that the route's channels need, or the claim is no "
                          "string or whole number of 1 to 128 bytes";
+        return FAULT_claim_unusable;
+    }
+    if (!passes_fill(bearer, route->auth)) {
+        bearer->reason = "a claim that services are sent is no string, number or list of such that "
+                         "a header can carry, or they have more than 4096 bytes together";
         return FAULT_claim_unusable;
     }
     return FAULT_none;

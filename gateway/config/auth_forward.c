@@ -65,8 +65,8 @@ static bool is_ours(struct span name) {
            span_equal_nocase(span_first(name, prefix.length), prefix);
 }
 
-static bool field_name_read(struct config_reader *reader, const char *key,
-                            const struct config_node *node) {
+bool config_passed_name_read(struct config_reader *reader, const char *key,
+                             const struct config_node *node) {
     if (!schema_is_kind(reader, key, node, CONFIG_NODE_SCALAR)) {
         return false;
     }
@@ -98,7 +98,7 @@ static void headers_read(struct config_reader *reader, const struct config_node 
     }
     uint8_t count = 0;
     for (const struct config_node *node = list->child; node != NULL; node = node->next) {
-        if (field_name_read(reader, "forward.headers[]", node)) {
+        if (config_passed_name_read(reader, "forward.headers[]", node)) {
             sent[count++] = node->text;
         }
     }
@@ -137,7 +137,7 @@ static void fields_read(struct config_reader *reader, const struct forward_secti
     const struct config_node *key = section->claims == NULL ? NULL : section->claims->child;
     for (; key != NULL; key = key->next->next) {
         if (key->kind == CONFIG_NODE_BAD ||
-            !field_name_read(reader, "forward.claims.NAME", key->next)) {
+            !config_passed_name_read(reader, "forward.claims.NAME", key->next)) {
             continue;
         }
         struct config_forward_field *field = field_of(reader, fields, key->next, forward);
@@ -151,7 +151,7 @@ static void fields_read(struct config_reader *reader, const struct forward_secti
     }
     const struct config_node *node = section->pass == NULL ? NULL : section->pass->child;
     for (; node != NULL; node = node->next) {
-        struct config_forward_field *field = field_name_read(reader, "forward.pass[]", node)
+        struct config_forward_field *field = config_passed_name_read(reader, "forward.pass[]", node)
                                                  ? field_of(reader, fields, node, forward)
                                                  : NULL;
         if (field != NULL) {

@@ -21,7 +21,7 @@ static const struct schema auth_schema = {.name = "auth",
                                           .key_count = sizeof(auth_keys) / sizeof(auth_keys[0])};
 
 struct jwt_section {
-    const struct config_node *algorithms, *jwks_file, *audience, *issuer, *from;
+    const struct config_node *algorithms, *jwks_file, *audience, *issuer, *from, *pass;
     uint64_t leeway_ms;
 };
 
@@ -33,6 +33,7 @@ static const struct schema_key jwt_keys[] = {
     {.name = "issuer", .type = SCHEMA_SCALAR, AT(issuer)},
     {.name = "leeway", .type = SCHEMA_MS, AT(leeway_ms), .maximum = JWT_LEEWAY_S_MAX * 1000},
     {.name = "from", .type = SCHEMA_LIST, AT(from)},
+    {.name = "pass", .type = SCHEMA_MAP, AT(pass)},
 };
 #undef AT
 static const struct schema jwt_schema = {.name = "jwt",
@@ -179,6 +180,52 @@ static void sources_read(struct config_reader *reader, const struct config_node 
     auth->source_count = (uint8_t)count;
 }
 
+static bool is_passed(const struct config_auth *auth, struct span header) {
+    for (uint32_t i = 0; i < auth->pass_count; i++) {
+        if (span_equal_nocase(auth->passes[i].header, header)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// HEADER: claim. Which claims services are sent.
+static void passes_read(struct config_reader *reader, const struct config_node *map,
+                        struct config_auth *auth) {
+    if (map == NULL) {
+        return;
+    }
+    if (map->child_count / 2 > FORWARD_FIELDS_MAX) { // keys and values
+        config_error(reader, map->place, "`jwt.pass` has %u entries, more than %u; remove some",
+                     map->child_count / 2, FORWARD_FIELDS_MAX);
+        return;
+    }
+    struct config_pass *passes =
+        config_keep(reader, sizeof(struct config_pass) * (map->child_count / 2 + 1u));
+    if (passes == NULL) {
+        return;
+    }
+    auth->passes = passes;
+    for (const struct config_node *key = map->child; key != NULL; key = key->next->next) {
+        const struct config_node *claim = key->next;
+        if (key->kind == CONFIG_NODE_BAD || !config_passed_name_read(reader, "jwt.pass", key) ||
+            !schema_is_kind(reader, "jwt.pass.HEADER", claim, CONFIG_NODE_SCALAR)) {
+            continue;
+        }
+        if (is_passed(auth, key->text)) {
+            config_error(reader, key->place, "%s stands twice in `jwt.pass`; remove one",
+                         config_quote(key->text).text);
+        } else if (claim->text.length == 0 || claim->text.length > AUTH_NAME_BYTES_MAX) {
+            config_error(reader, claim->place,
+                         "`jwt.pass.HEADER` is %s, which names no claim; write 1 to %u bytes",
+                         config_quote(claim->text).text, AUTH_NAME_BYTES_MAX);
+        } else {
+            passes[auth->pass_count++] =
+                (struct config_pass){.header = key->text, .claim = claim->text};
+        }
+    }
+}
+
 static void auth_read(struct config_reader *reader, const struct config_node *key,
                       const struct config_node *map, struct config_auth *auth,
                       struct config *config) {
@@ -212,6 +259,7 @@ static void auth_read(struct config_reader *reader, const struct config_node *ke
     text_read(reader, "jwt.audience", section.audience, &auth->audience);
     text_read(reader, "jwt.issuer", section.issuer, &auth->issuer);
     sources_read(reader, section.from, auth);
+    passes_read(reader, section.pass, auth);
 }
 
 void config_auths_read(struct config_reader *reader, const struct config_node *map,

@@ -321,6 +321,12 @@ struct config_forward {
     uint8_t sent_count, field_count;
 };
 
+// A claim of a token that services are sent.
+struct config_pass {
+    struct span header;
+    struct span claim;
+};
+
 enum config_auth_kind { CONFIG_AUTH_JWT, CONFIG_AUTH_FORWARD };
 
 // Who may come in: by JSON Web Tokens, or as a service says.
@@ -331,10 +337,11 @@ struct config_auth {
     struct span audience;                      // empty: tokens with an audience are refused
     struct span issuer;                        // empty: any
     const struct config_token_source *sources; // the first that has a token decides
-    struct config_place place;                 // of jwks_file or `forward`
-    uint32_t algorithms;                       // bit per enum signature_kind (core/crypto)
+    const struct config_pass *passes;
+    struct config_place place; // of jwks_file or `forward`
+    uint32_t algorithms;       // bit per enum signature_kind (core/crypto)
     uint32_t leeway_s;
-    uint8_t source_count;
+    uint8_t source_count, pass_count;
     uint8_t kind; // enum config_auth_kind
 };
 

@@ -163,11 +163,15 @@ static bool auth_equal(const struct config_auth *a, const struct config_auth *b)
     bool is_equal = span_equal(a->name, b->name) && span_equal(a->jwks, b->jwks) &&
                     span_equal(a->audience, b->audience) && span_equal(a->issuer, b->issuer) &&
                     a->algorithms == b->algorithms && a->leeway_s == b->leeway_s &&
-                    a->source_count == b->source_count;
+                    a->source_count == b->source_count && a->pass_count == b->pass_count;
     is_equal = is_equal && a->kind == b->kind && forward_equal(&a->forward, &b->forward);
     for (uint32_t i = 0; is_equal && i < a->source_count; i++) {
         is_equal = a->sources[i].place == b->sources[i].place &&
                    span_equal(a->sources[i].name, b->sources[i].name);
+    }
+    for (uint32_t i = 0; is_equal && i < a->pass_count; i++) {
+        is_equal = span_equal_nocase(a->passes[i].header, b->passes[i].header) &&
+                   span_equal(a->passes[i].claim, b->passes[i].claim);
     }
     return is_equal;
 }

@@ -81,6 +81,9 @@ void config_upstream_tls_read(struct config_reader *reader,
                               struct config *config, struct config_upstream *upstream);
 void config_health_read(struct config_reader *reader, const struct config_node *map,
                         struct config_health *health);
+// auth_forward.c: the name of a header that a service is sent or says. False: an error was added.
+bool config_passed_name_read(struct config_reader *reader, const char *key,
+                             const struct config_node *node);
 // One server, as one of them is written: NULL, or what is wrong with the text.
 const char *config_server_read(struct config_reader *reader, struct span text,
                                struct config_server *server);

@@ -57,10 +57,10 @@ void stream_on_page(struct stream *stream, uint32_t index);
 // The Origin as a browser sent it; empty when there is none. False: refused here.
 bool stream_origin_passes(struct stream *stream, uint32_t index, const struct config_route *route,
                           struct span *allowed);
-// The token of a request to a route with `auth`. False: refused and logged here. bearer_close must
-// be called in any case.
-bool stream_bearer_passes(struct stream *stream, uint32_t index, const struct config_route *route,
-                          struct span origin, struct bearer *bearer);
+// The token of a request to a route with `auth`, and what the visit gets of it. False: refused and
+// logged here. bearer_close must be called in any case, behind whatever uses the visit.
+bool stream_bearer_passes(struct stream *stream, uint32_t index, struct stream_visit *visit,
+                          struct bearer *bearer);
 bool stream_is_trusted(const struct stream *stream, const struct address *address);
 // Whose address a request is by: the connection's, or what its trusted peer says.
 struct address stream_address(const struct stream *stream, uint32_t index);

@@ -69,16 +69,23 @@ static uint64_t expiry_ms(const struct conns *conns, uint64_t expires_s) {
     return conns->now_ms + left_s * 1000;
 }
 
-bool stream_bearer_passes(struct stream *stream, uint32_t index, const struct config_route *route,
-                          struct span origin, struct bearer *bearer) {
+bool stream_bearer_passes(struct stream *stream, uint32_t index, struct stream_visit *visit,
+                          struct bearer *bearer) {
     struct conns *conns = stream->conns;
     const struct site *site = stream->site;
+    const struct config_route *route = visit->match.route;
     const struct jwt_keys *keys = site->keys[route->auth - site->config->auths];
     enum fault_id fault = bearer_open(bearer, keys, route, &conns->request, conns->wall_s);
     if (fault != FAULT_none) {
         stream_refusal_log(stream, index, route, fault, bearer->reason);
-        stream_refuse(stream, index, fault, NULL, origin);
+        stream_refuse(stream, index, fault, NULL, visit->origin);
         return false;
+    }
+    visit->match.claims = &bearer->claims;
+    visit->identity.count = route->auth->pass_count;
+    for (uint32_t i = 0; i < route->auth->pass_count; i++) {
+        visit->identity.names[i] = route->auth->passes[i].header;
+        visit->identity.values[i] = bearer->passed[i];
     }
     conn_expire(conns, index, expiry_ms(conns, bearer->expires_s));
     return true;

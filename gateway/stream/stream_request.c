@@ -464,8 +464,7 @@ void stream_visit_auth(struct stream *stream, uint32_t index, struct stream_visi
         return;
     }
     struct bearer bearer;
-    if (stream_bearer_passes(stream, index, route, visit->origin, &bearer)) {
-        visit->match.claims = &bearer.claims;
+    if (stream_bearer_passes(stream, index, visit, &bearer)) {
         stream_visit_verb(stream, index, visit);
     }
     bearer_close(&bearer);

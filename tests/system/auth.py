@@ -7,11 +7,13 @@ import time
 
 from harness import tokens
 from harness.rows import row
+from harness.service import Service, honest
 from harness.tokens import jwks, part, token
 from harness.wait import eventually
 from harness.wire import Wrong, request, text, upgrade
 from system.admin import connections
 from system.checks import check
+from system.tunnels import either
 
 CONFIGURATION = """\
 listeners:
@@ -286,3 +288,49 @@ def key_files(t):
         found = check(AUTH.replace("ALGORITHM", "HS256"), files={"keys.json": content})
         if found != [(2, 54, f"`jwt.jwks_file`: {problem}; correct the file")]:
             raise Wrong(f"{found}")
+
+
+# --- what services are sent of it
+
+PASSED = """\
+listeners:
+  - address: 127.0.0.1:{port}
+admin: {address: "127.0.0.1:{admin}"}
+workers: 1
+auth:
+  users: {jwt: {algorithms: [HS256], jwks_file: keys.json, audience: web, pass: {X-User: sub, X-Roles: roles}}}
+upstreams:
+  web: {servers: ["WEB"]}
+routes:
+  - {path: "/ws", tunnel: {upstream: web}, auth: users}
+  - {path: "/*", proxy: {upstream: web}, auth: users}
+"""
+
+
+@row(ISSUE, "claims of a token are passed to services, by requests and tunnels; a client's own of these names never are")
+def passed(t):
+    with Service(either) as web:
+        t.start(PASSED.replace("WEB", web.url), files={"keys.json": jwks("HS256")})
+        claims = {"sub": "ada", "aud": "web", "exp": time.time() + 60, "roles": ["admin", "dev"]}
+        fields = [("X-User", "root"), ("x_roles", "root")]
+        peer = t.peer()
+        peer.send(request("/x", fields=[bearer(token(claims)), *fields]))
+        peer.response()
+        t.open("/ws", add=[bearer(token(claims)), *fields])
+        eventually(lambda: len(web.requests) == 2, "both at the service")
+        for got in web.requests:
+            said = [(name.lower(), value) for name, value in got.fields if name.lower().replace("_", "-") in ("x-user", "x-roles")]
+            if sorted(said) != [("x-roles", "admin,dev"), ("x-user", "ada")]:
+                raise Wrong(f"the service was sent {got.head}")
+
+
+@row(ISSUE, "a claim that would break out of its header lets nobody in, and nothing reaches the service")
+def breaks_out(t):
+    with Service(honest) as web:
+        t.start(PASSED.replace("WEB", web.url), files={"keys.json": jwks("HS256")})
+        peer = t.peer()
+        claims = {"sub": "ada\r\nX-Roles: admin", "aud": "web", "exp": time.time() + 60}
+        peer.send(request("/x", fields=[bearer(token(claims))]))
+        answer = peer.response()
+        if answer.status != 403 or web.requests:
+            raise Wrong(f"{answer} {web.requests}")

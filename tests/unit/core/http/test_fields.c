@@ -98,3 +98,16 @@ Test(fields, cookies) {
     expect_cookie("Cookie: ;;; ;a=b\r\n", "a", "b");
     expect_cookie("Cookie:\r\n", "a", NULL);
 }
+
+Test(fields, what_may_be_sent_as_a_value) {
+    static const char *const good[] = {"", "a", "a b", "a\tb", "\xc3\xa9", "~", ","};
+    static const char *const bad[] = {" a",   "a ",   "\ta",  "a\t", " ",
+                                      "a\rb", "a\nb", "\x7f", "\x01"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        cr_assert(http_is_field_value(span_text(good[i])), "good %zu", i);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        cr_assert(!http_is_field_value(span_text(bad[i])), "bad %zu", i);
+    }
+    cr_assert(!http_is_field_value(span_make("a\0b", 3)));
+}

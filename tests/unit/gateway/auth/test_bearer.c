@@ -11,6 +11,7 @@ struct bearer_test {
     struct config_route route;
     struct config_token_source sources[AUTH_SOURCES_MAX];
     struct span claims[CLAIMS_MAX];
+    struct config_pass passes[FORWARD_FIELDS_MAX];
     struct http_request request;
     char head[HEAD_BYTES];
     char token[JWT_BYTES_MAX + 64];
@@ -154,6 +155,67 @@ Test(bearer, expiry_counts_its_leeway) {
     source_add(test, CONFIG_TOKEN_HEADER, "");
     cr_assert_eq(ask(test, "/", "Authorization: Bearer %s\r\n", token_of(test, GOOD)), FAULT_none);
     cr_assert_eq(test->bearer.expires_s, 1000110);
+    bearer_test_close(test);
+}
+
+static void pass_add(struct bearer_test *test, const char *header, const char *claim) {
+    test->passes[test->auth.pass_count++] =
+        (struct config_pass){.header = span_text(header), .claim = span_text(claim)};
+    test->auth.passes = test->passes;
+}
+
+static enum fault_id ask_with(struct bearer_test *test, const char *claims) {
+    char text[JWT_BYTES_MAX];
+    snprintf(text, sizeof text, "{\"exp\":1000100,%s}", claims);
+    return ask(test, "/", "Authorization: Bearer %s\r\n", token_of(test, text));
+}
+
+Test(bearer, what_services_are_sent) {
+    struct bearer_test *test = bearer_test_open();
+    source_add(test, CONFIG_TOKEN_HEADER, "");
+    static const char *const names[] = {"sub", "level", "admin", "roles", "none", "null", "empty"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        pass_add(test, "X-A", names[i]);
+    }
+    enum fault_id fault =
+        ask_with(test, "\"sub\":\"a \\u00e9\",\"level\":-7,\"admin\":true,\"roles\":[\"a\",\"b "
+                       "c\",3,false],\"null\":null,\"empty\":[]");
+    cr_assert_eq(fault, FAULT_none, "%s", test->bearer.reason);
+    static const char *const wanted[] = {"a \xc3\xa9", "-7", "true", "a,b c,3,false", "", "", ""};
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        cr_assert(span_is(test->bearer.passed[i], wanted[i]), "%s", names[i]);
+    }
+    bearer_test_close(test);
+}
+
+Test(bearer, a_claim_that_no_header_can_carry_lets_nobody_in) {
+    struct bearer_test *test = bearer_test_open();
+    source_add(test, CONFIG_TOKEN_HEADER, "");
+    pass_add(test, "X-A", "sub");
+    static const char *const claims[] = {
+        "\"sub\":\"a\\r\\nX-B: c\"", "\"sub\":\"a\\u007fb\"", "\"sub\":\" a\"",
+        "\"sub\":\"a\\t\"",          "\"sub\":1.5",           "\"sub\":{}",
+        "\"sub\":[\"a,b\"]",         "\"sub\":[\"\"]",        "\"sub\":[[\"a\"]]",
+    };
+    for (size_t i = 0; i < sizeof claims / sizeof claims[0]; i++) {
+        expect_answer(test, ask_with(test, claims[i]), FAULT_claim_unusable, "a header can carry");
+    }
+    bearer_test_close(test);
+}
+
+// n - 1, n and n + 1 bytes of them together.
+Test(bearer, what_services_are_sent_is_bounded) {
+    struct bearer_test *test = bearer_test_open();
+    source_add(test, CONFIG_TOKEN_HEADER, "");
+    pass_add(test, "X-A", "a");
+    pass_add(test, "X-B", "b");
+    for (uint32_t length = BEARER_PASSED_BYTES - 1; length <= BEARER_PASSED_BYTES + 1; length++) {
+        char claims[BEARER_PASSED_BYTES + 64];
+        snprintf(claims, sizeof claims, "\"b\":\"b\",\"a\":\"%0*d\"", (int)length - 1, 0);
+        enum fault_id wanted = length <= BEARER_PASSED_BYTES ? FAULT_none : FAULT_claim_unusable;
+        expect_answer(test, ask_with(test, claims), wanted,
+                      wanted == FAULT_none ? NULL : "more than 4096 bytes");
+    }
     bearer_test_close(test);
 }
 

@@ -27,7 +27,8 @@ Test(config_auths, defaults) {
 Test(config_auths, everything_that_can_be_said) {
 #define BESIDE                                                                                     \
     KEYS ", audience: web, issuer: 'https://id.test/', leeway: 60s, from: [header, "               \
-         "'cookie:__Host-t', 'query:access_token', subprotocol]"
+         "'cookie:__Host-t', 'query:access_token', subprotocol], pass: {X-User: sub, X-Roles: "    \
+         "'https://id.test/roles'}"
     bool has_all = signature_is_built(SIGNATURE_ES256);
     const struct config *config =
         world_open(has_all ? LISTENER JWT("algorithms: [HS256, ES256, EdDSA], " BESIDE) ROUTE
@@ -43,6 +44,9 @@ Test(config_auths, everything_that_can_be_said) {
     cr_assert(auth->sources[2].place == CONFIG_TOKEN_QUERY &&
               span_is(auth->sources[2].name, "access_token"));
     cr_assert_eq(auth->sources[3].place, CONFIG_TOKEN_SUBPROTOCOL);
+    cr_assert_eq(auth->pass_count, 2);
+    cr_assert(span_is(auth->passes[0].header, "X-User") && span_is(auth->passes[0].claim, "sub"));
+    cr_assert(span_is(auth->passes[1].claim, "https://id.test/roles"));
     config_close(&config);
 }
 
@@ -83,6 +87,17 @@ Test(config_auths, refusals) {
          "subprotocol, \"cookie:NAME\" or \"query:NAME\" with a name of 1 to 64 bytes\n"
          "f.yaml:3:114: `jwt.from[]` is `header:a`, which is no place of a token; write header, "
          "subprotocol, \"cookie:NAME\" or \"query:NAME\" with a name of 1 to 64 bytes\n"},
+        {BASE JWT("algorithms: [HS256], " KEYS ", pass: {Host: sub, 'X A': sub, X-User: a, x-user: "
+                  "b, X-C: '', X-D: []}"),
+         "f.yaml:3:68: `jwt.pass` is `Host`, which is no header that may be named here; write one "
+         "of 1 to 64 bytes that belongs to no single connection, such as X-User\n"
+         "f.yaml:3:79: `jwt.pass` is `X A`, which is no header that may be named here; write one "
+         "of 1 to 64 bytes that belongs to no single connection, such as X-User\n"
+         "f.yaml:3:102: `x-user` stands twice in `jwt.pass`; remove one\n"
+         "f.yaml:3:118: `jwt.pass.HEADER` is ``, which names no claim; write 1 to 64 bytes\n"
+         "f.yaml:3:127: `jwt.pass.HEADER` is a list, not a single value; write one value, and "
+         "quote it if it "
+         "holds `{` or `[`\n"},
     };
     world_refuses(rows, COUNT_OF(rows));
 }
@@ -111,6 +126,28 @@ Test(config_auths, routes_that_may_not_use_it) {
     };
     for (size_t i = 0; i < COUNT_OF(fine); i++) {
         const struct config *config = world_open(fine[i]);
+        config_close(&config);
+    }
+}
+
+// n - 1, n and n + 1 claims that are passed on.
+Test(config_auths, what_is_passed_on_is_bounded) {
+    for (uint32_t count = FORWARD_FIELDS_MAX - 1; count <= FORWARD_FIELDS_MAX + 1; count++) {
+        char passes[512] = "X-0: c";
+        for (uint32_t i = 1; i < count; i++) {
+            snprintf(passes + strlen(passes), sizeof passes - strlen(passes), ", X-%u: c", i);
+        }
+        char text[1024];
+        snprintf(text, sizeof text, LISTENER JWT("algorithms: [HS256], " KEYS ", pass: {%s}") ROUTE,
+                 passes);
+        if (count > FORWARD_FIELDS_MAX) {
+            world_refuses_span(span_text(text),
+                               "f.yaml:2:67: `jwt.pass` has 17 entries, more than 16; remove "
+                               "some\n");
+            continue;
+        }
+        const struct config *config = world_open(text);
+        cr_assert_eq(config->auths[0].pass_count, count);
         config_close(&config);
     }
 }

@@ -74,6 +74,7 @@ Test(config_diff, who_may_come_in) {
         BASE USERS("algorithms: [HS256], from: [\"cookie:a\"]"),
         BASE USERS("algorithms: [HS256], from: [subprotocol]"),
         BASE USERS("algorithms: [HS256], from: [header, \"query:a\"]"),
+        BASE USERS("algorithms: [HS256], pass: {X-A: sub}"),
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct config_changes changes = changes_between(former, texts[i]);
