@@ -138,7 +138,7 @@ static inline void wait(struct rig *rig, uint64_t ms) {
     turn(rig);
 }
 
-static inline link_id accept(struct rig *rig) {
+static inline link_id rig_accept(struct rig *rig) {
     uint32_t index = 0;
     while (!rig->io.accepts[index].is_armed) {
         index++;
@@ -204,7 +204,7 @@ static inline enum conn_state state_of(const struct rig *rig, link_id id) {
 }
 
 static inline link_id open_socket(struct rig *rig) {
-    link_id id = accept(rig);
+    link_id id = rig_accept(rig);
     peer_says(rig, id, UPGRADE);
     peer_reads(rig, id);
     cr_assert_eq(state_of(rig, id), CONN_OPEN);

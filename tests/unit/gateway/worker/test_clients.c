@@ -3,7 +3,7 @@
 
 Test(clients, a_request_is_answered_and_the_next_one_read) {
     struct rig *rig = rig_open();
-    link_id id = accept(rig);
+    link_id id = rig_accept(rig);
     for (int i = 0; i < 3; i++) {
         peer_says(rig, id, GET);
         cr_assert_not(fake_at(&rig->io, id)->is_receiving); // not before its reply is out
@@ -34,7 +34,7 @@ Test(clients, messages_in_pieces_and_into_their_own_memory) {
 Test(clients, bytes_behind_the_get_are_held_until_the_verdict) {
     struct rig *rig = rig_open();
     rig->is_slow = true;
-    link_id id = accept(rig);
+    link_id id = rig_accept(rig);
     peer_says(rig, id, GET GET);
     cr_assert_eq(state_of(rig, id), CONN_VERDICT);
     fake_polled(&rig->io, id, IO_POLL_IN, true); // more is there: it waits in the socket
@@ -119,7 +119,7 @@ Test(clients, a_failed_send_ends_the_connection) {
                 {-ENOBUFS, FAULT_transport_error}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct rig *rig = rig_open();
-        link_id id = accept(rig);
+        link_id id = rig_accept(rig);
         peer_says(rig, id, GET);
         fake_sent(&rig->io, id, rows[i].result);
         turn(rig);
@@ -131,7 +131,7 @@ Test(clients, a_failed_send_ends_the_connection) {
 
 Test(clients, a_short_send_goes_on) {
     struct rig *rig = rig_open();
-    link_id id = accept(rig);
+    link_id id = rig_accept(rig);
     peer_says(rig, id, GET);
     fake_sent(&rig->io, id, 10);
     turn(rig);
@@ -143,7 +143,7 @@ Test(clients, a_short_send_goes_on) {
 Test(clients, one_that_the_owner_does_not_want_is_closed_without_a_word) {
     struct rig *rig = rig_open();
     rig->refuses = true;
-    link_id id = accept(rig);
+    link_id id = rig_accept(rig);
     cr_assert_eq(state_of(rig, id), CONN_ENDED);
     finish(rig, id);
     cr_assert_eq(rig->gone, 1);
@@ -199,9 +199,9 @@ Test(clients, those_that_send_in_bursts_take_turns_and_the_dead_lose_theirs) {
 Test(clients, one_more_than_there_is_room_for_is_closed) {
     struct rig *rig = rig_open();
     for (uint32_t i = 0; i < CONNS; i++) {
-        accept(rig);
+        rig_accept(rig);
     }
-    link_id id = accept(rig);
+    link_id id = rig_accept(rig);
     cr_assert_eq(link_slot_at(&rig->clients.link, id)->state, LINK_STOPPING);
     finish(rig, id);
     cr_assert_eq(rig->opened, CONNS);
@@ -211,7 +211,7 @@ Test(clients, one_more_than_there_is_room_for_is_closed) {
 Test(clients, a_send_in_flight_when_time_is_up_is_cancelled) {
     struct rig *rig = rig_open();
     rig->settings[0].stall_ms = 30000;
-    link_id id = accept(rig);
+    link_id id = rig_accept(rig);
     peer_says(rig, id, GET);
     wait(rig, 30100);
     cr_assert(fake_at(&rig->io, id)->is_send_cancelling);
@@ -233,7 +233,7 @@ Test(clients, a_handle_of_a_connection_that_is_gone_is_dead) {
     turn(rig);
     finish(rig, id);
     cr_assert_not(clients_is_live(&rig->clients, index, generation));
-    accept(rig);
+    rig_accept(rig);
     cr_assert_not(clients_is_live(&rig->clients, index, generation));
     rig_close(rig);
 }

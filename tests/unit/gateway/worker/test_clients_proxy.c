@@ -25,7 +25,7 @@ static struct rig *proxied_open(const char *trusted) {
 
 Test(clients_proxy, its_address_is_the_client_s) {
     struct rig *rig = proxied_open("192.0.2.7");
-    link_id id = accept(rig);
+    link_id id = rig_accept(rig);
     cr_assert_eq(rig->opened, 0);
     peer_says(rig, id, HEADER GET);
     cr_assert_eq(rig->opened, 1);
@@ -41,7 +41,7 @@ Test(clients_proxy, in_two_pieces_at_every_place) {
     static const char whole[] = HEADER GET;
     for (uint32_t first = 1; first < sizeof whole - 1; first++) {
         struct rig *rig = proxied_open("192.0.2.0/24");
-        link_id id = accept(rig);
+        link_id id = rig_accept(rig);
         peer_sends(rig, id, whole, first);
         cr_assert_eq(rig->opened, first >= sizeof HEADER - 1);
         peer_says(rig, id, whole + first);
@@ -53,7 +53,7 @@ Test(clients_proxy, in_two_pieces_at_every_place) {
 
 Test(clients_proxy, byte_by_byte) {
     struct rig *rig = proxied_open("192.0.2.0/24");
-    link_id id = accept(rig);
+    link_id id = rig_accept(rig);
     static const char whole[] = HEADER GET;
     for (uint32_t i = 0; i < sizeof whole - 1; i++) {
         peer_sends(rig, id, whole + i, 1);
@@ -65,7 +65,7 @@ Test(clients_proxy, byte_by_byte) {
 Test(clients_proxy, a_health_check_keeps_its_own_address) {
     struct rig *rig = proxied_open("192.0.2.0/24");
     rig->host = 7;
-    link_id id = accept(rig);
+    link_id id = rig_accept(rig);
     peer_says(rig, id, "PROXY UNKNOWN\r\n" GET);
     peer_reads(rig, id);
     cr_assert_eq(rig->opened, 1);
@@ -83,7 +83,7 @@ static void expect_cut(struct rig *rig, link_id id, enum fault_id fault) {
 
 Test(clients_proxy, others_are_not_read) {
     struct rig *rig = proxied_open("192.0.2.8/29");
-    link_id id = accept(rig);
+    link_id id = rig_accept(rig);
     expect_cut(rig, id, FAULT_proxy_untrusted);
 }
 
@@ -96,7 +96,7 @@ Test(clients_proxy, a_crowd_of_others_is_a_line_a_second) {
     rig->clients.log = log_open(&loud);
     for (uint32_t second = 0; second < 3; second++) {
         for (uint32_t i = 0; i < 5; i++) {
-            finish(rig, accept(rig));
+            finish(rig, rig_accept(rig));
         }
         wait(rig, 1000);
     }
@@ -118,7 +118,7 @@ Test(clients_proxy, without_a_header_or_with_a_wrong_one) {
                                         "PROXY TCP4 1.2.3.4 5.6.7.8 1 99999\r\n"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct rig *rig = proxied_open("192.0.2.0/24");
-        link_id id = accept(rig);
+        link_id id = rig_accept(rig);
         peer_says(rig, id, wrong[i]);
         expect_cut(rig, id, FAULT_proxy_malformed);
     }
@@ -126,7 +126,7 @@ Test(clients_proxy, without_a_header_or_with_a_wrong_one) {
 
 Test(clients_proxy, the_handshake_deadline_counts_for_it) {
     struct rig *rig = proxied_open("192.0.2.0/24");
-    link_id id = accept(rig);
+    link_id id = rig_accept(rig);
     peer_says(rig, id, "PROXY ");
     wait(rig, 9000);
     peer_says(rig, id, "TCP4 ");
@@ -136,7 +136,7 @@ Test(clients_proxy, the_handshake_deadline_counts_for_it) {
 
 Test(clients_proxy, one_that_goes_before_its_end) {
     struct rig *rig = proxied_open("192.0.2.0/24");
-    link_id id = accept(rig);
+    link_id id = rig_accept(rig);
     peer_says(rig, id, "PROXY ");
     fake_polled(&rig->io, id, IO_POLL_IN | IO_POLL_HANGUP, true);
     turn(rig);
