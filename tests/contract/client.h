@@ -23,3 +23,15 @@ void client_expect_quiet(struct client client, uint32_t wait_ms); // neither byt
 void client_finish(struct client client);                         // FIN; still receives
 void client_reset(struct client client);                          // RST; gone
 void client_close(struct client client);
+
+// Somebody to whom the io connects: a listening socket, or a service of the simulator's world.
+struct server {
+    struct address address;
+    int file;
+    struct client filler; // SERVER_SILENT, of a socket: who fills its backlog
+};
+enum server_manner { SERVER_TAKES, SERVER_REFUSES, SERVER_SILENT };
+struct server server_open(enum server_manner manner); // on 127.0.0.1
+// SERVER_TAKES: the next one that has connected.
+struct client server_accept(const struct server *server);
+void server_close(const struct server *server);

@@ -10,12 +10,15 @@
 #include "tests/sim/sim_internal.h"
 #include "tests/sim/sim_io.h"
 
-enum { MS_US = 1000, CLIENTS_MAX = 4096, EVENTS_MAX = 1000000 };
+enum { MS_US = 1000, CLIENTS_MAX = 4096, EVENTS_MAX = 1000000, SERVERS_MAX = 4 };
 
 static struct {
     uint64_t cover[SIM_COVER_MAX];
     struct sim sim;
-    bool is_reset[CLIENTS_MAX]; // by connection: the reset is still to be told
+    bool is_reset[CLIENTS_MAX];    // by connection: the reset is still to be told
+    uint32_t dialled[SERVERS_MAX]; // by server: the newest connection that nobody has accepted
+    enum server_manner manners[SERVERS_MAX];
+    uint32_t server_count;
 } world;
 
 const char *contract_kind(void) {
@@ -158,4 +161,44 @@ void client_reset(struct client client) {
 void client_close(struct client client) {
     net_close(&world.sim, (uint32_t)client.file);
     world_settle();
+}
+
+static enum net_answer on_dial(struct sim *sim, void *context, uint32_t connection,
+                               struct net_client *client) {
+    (void)sim; // there is one
+    uint32_t number = (uint32_t)((uint32_t *)context - world.dialled);
+    *client = (struct net_client){.on_event = on_event};
+    world.dialled[number] = connection;
+    return world.manners[number] == SERVER_TAKES ? NET_ACCEPTS : NET_IGNORES;
+}
+
+struct server server_open(enum server_manner manner) {
+    struct server server = {.file = (int)world.server_count};
+    expect(world.server_count < SERVERS_MAX, "too many");
+    expect(address_parse_ip(span_text("127.0.0.1"), &server.address), "core/base");
+    server.address.port = (uint16_t)(7000 + world.server_count);
+    world.manners[world.server_count] = manner;
+    struct net_service service = {.address = server.address,
+                                  .on_dial = on_dial,
+                                  .context = &world.dialled[world.server_count++]};
+    if (manner != SERVER_REFUSES) {
+        net_serve(&world.sim, &service);
+    }
+    return server;
+}
+
+static bool is_dialled(const void *context) {
+    return world.dialled[((const struct server *)context)->file] != NET_NONE;
+}
+
+struct client server_accept(const struct server *server) {
+    world_run(RIG_WAIT_MS * MS_US, is_dialled, server);
+    expect(is_dialled(server), "nobody has connected");
+    struct client client = {.file = (int)world.dialled[server->file]};
+    world.dialled[server->file] = NET_NONE;
+    return client;
+}
+
+void server_close(const struct server *server) {
+    (void)server; // its connections are the test's
 }

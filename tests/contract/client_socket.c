@@ -98,3 +98,33 @@ void client_reset(struct client client) {
 void client_close(struct client client) {
     close(client.file);
 }
+
+struct server server_open(enum server_manner manner) {
+    struct server server = {.file = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    struct sockaddr_in name = {.sin_family = AF_INET};
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int result = bind(server.file, (struct sockaddr *)&name, sizeof name);
+    expect(server.file >= 0 && result == 0, "%s", strerror(errno));
+    server.address = client_address((struct client){.file = server.file});
+    if (manner != SERVER_REFUSES) { // one that does not listen has the port, and nobody answers
+        result = listen(server.file, manner == SERVER_SILENT ? 0 : 16);
+        expect(result == 0, "%s", strerror(errno));
+    }
+    if (manner == SERVER_SILENT) { // a full backlog answers no further SYN
+        server.filler = client_connect(&server.address);
+    }
+    return server;
+}
+
+struct client server_accept(const struct server *server) {
+    struct client client = {.file = accept4(server->file, NULL, NULL, SOCK_CLOEXEC)};
+    expect(client.file >= 0, "%s", strerror(errno));
+    return client;
+}
+
+void server_close(const struct server *server) {
+    if (server->filler.file != 0) {
+        client_close(server->filler);
+    }
+    close(server->file);
+}

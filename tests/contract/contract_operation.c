@@ -263,33 +263,6 @@ static void connects_over_tcp(void) {
     rig_shut(rig);
 }
 
-// A listener whose backlog is full answers no further SYN, so that the connect hangs.
-static void a_connect_is_cancelled(void) {
-    struct io_options options = rig_options(1);
-    struct rig *rig = rig_open(&options);
-    struct io_listen_options listen = {.address = rig->address, .backlog = 1};
-    listen.address.port = 0;
-    int listener = io_listen(rig->io, &listen);
-    struct address target = io_listener_address(rig->io, listener);
-    struct client first = client_connect(&target);
-    struct client second = client_connect(&target);
-    struct io_peer peer;
-    io_peer_encode(&target, &peer);
-    io_socket(rig->io, 0, ADDRESS_IP, false, 1, 0);
-    struct io_handle handle = {.slot = (uint32_t)rig_get(rig, IO_SOCKET).result, .generation = 5};
-    io_connect(rig->io, handle, &peer);
-    rig_expect_none(rig, IO_CONNECT, 50);
-    io_connect_cancel(rig->io, handle);
-    struct io_completion connected = rig_get(rig, IO_CONNECT);
-    expect(connected.result == -ECANCELED && connected.generation == 5, "%d", connected.result);
-    expect(rig_get(rig, IO_CANCEL).result == 0, "cancel");
-    io_close(rig->io, handle);
-    expect(rig_get(rig, IO_CLOSE).result == 0, "close");
-    client_close(first);
-    client_close(second);
-    rig_shut(rig);
-}
-
 static void writes_to_files(void) {
     struct io_options options = rig_options(1);
     struct rig *rig = rig_open(&options);
@@ -330,7 +303,6 @@ static const struct contract_test tests[] = {
     {"peer_name_with_too_much_room", peer_name_with_too_much_room},
     {"options_are_set", options_are_set},
     {"connects_over_tcp", connects_over_tcp},
-    {"a_connect_is_cancelled", a_connect_is_cancelled},
     {"writes_to_files", writes_to_files},
 };
 
