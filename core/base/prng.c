@@ -12,10 +12,7 @@ static uint64_t rotate_left(uint64_t value, uint32_t bits) {
 void prng_init(struct prng *prng, uint64_t seed) {
     for (uint32_t i = 0; i < 4; i++) {
         seed += 0x9e3779b97f4a7c15;
-        uint64_t mixed = seed;
-        mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9;
-        mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111eb;
-        prng->state[i] = mixed ^ mixed >> 31;
+        prng->state[i] = prng_mix(seed);
     }
 }
 

@@ -7,17 +7,16 @@
 // moves (stall_ms); a close ends (CLOSE_WAIT_MS, DISCARD_WAIT_MS); idle, age, expiry and drain end
 // what is open.
 #include "core/base/check.h"
+#include "core/base/prng.h"
 #include "core/conn/internal.h"
 #include "core/hub/payload.h"
 #include "core/ws/frame.h"
 
 #include "core/base/pure.h"
 
-// Below `bound`, by SplitMix64's finisher: neighbouring keys get unrelated numbers.
+// Below `bound`: neighbouring keys get unrelated numbers.
 static uint32_t spread(const struct conns *conns, uint32_t key, uint32_t bound) {
-    uint64_t z = conns->jitter_seed + (uint64_t)key * 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    uint64_t z = prng_mix(conns->jitter_seed + (uint64_t)key * 0x9e3779b97f4a7c15u);
     return (uint32_t)(((z >> 32) * bound) >> 32);
 }
 

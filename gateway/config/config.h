@@ -156,6 +156,9 @@ enum config_verb {
 // event streams and long-polls exist.
 uint8_t config_verb_kinds(enum config_verb verb);
 const char *config_verb_name(enum config_verb verb);
+static inline bool config_verb_passes_on(uint8_t verb) { // what comes goes to a service
+    return verb == CONFIG_VERB_PROXY || verb == CONFIG_VERB_TUNNEL;
+}
 
 enum config_messages {
     CONFIG_MESSAGES_ANY,

@@ -2,14 +2,10 @@
 #include "gateway/stream/internal.h"
 #include "gateway/stream/page_bytes.h"
 
-struct span stream_page(void) {
-    return span_make(page_bytes, sizeof page_bytes);
-}
-
 void stream_on_page(struct stream *stream, uint32_t index) {
     struct http_reply reply = {.status = 200,
                                .content_type = span_text("text/html; charset=utf-8"),
-                               .body = stream_page()};
+                               .body = span_make(page_bytes, sizeof page_bytes)};
     http_reply_add(&reply, "Cache-Control", span_text("no-cache"));
     http_reply_add(&reply, "X-Content-Type-Options", span_text("nosniff"));
     http_reply_add(

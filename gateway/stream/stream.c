@@ -13,7 +13,7 @@
 
 static struct conn_settings settings_make(const struct config_route *route) {
     // A tunnel drops nothing: who does not read pauses the other side (gateway/proxy/tunnel.c).
-    bool is_tunnel = route->verb == CONFIG_VERB_TUNNEL || route->verb == CONFIG_VERB_PROXY;
+    bool is_tunnel = config_verb_passes_on(route->verb);
     struct outbox_bounds bounds = {.queue_bytes_max = UINT32_MAX, .policy = OUTBOX_CLOSE};
     if (!is_tunnel) {
         bounds =

@@ -130,6 +130,3 @@ void stream_on_verdict(void *context, uint64_t token, const struct forward_verdi
 void stream_resume(struct stream *stream);
 const struct config_route *stream_route(const struct stream *stream,
                                         uint32_t index); // NULL before it is routed
-
-// The page verb's body: the demo chat, embedded.
-struct span stream_page(void);

@@ -32,5 +32,5 @@ bool stream_takes_method(const struct http_request *request, const struct route_
 
 bool stream_is_tunnel(const struct stream *stream, uint32_t index) {
     const struct config_route *route = stream_route(stream, index);
-    return route != NULL && (route->verb == CONFIG_VERB_TUNNEL || route->verb == CONFIG_VERB_PROXY);
+    return route != NULL && config_verb_passes_on(route->verb);
 }

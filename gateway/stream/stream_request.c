@@ -409,9 +409,7 @@ void stream_on_receipt(struct stream *stream, uint32_t index, const struct bus_e
 
 void stream_visit_verb(struct stream *stream, uint32_t index, const struct stream_visit *visit) {
     const struct route_match *match = &visit->match;
-    bool passes_on =
-        match->route->verb == CONFIG_VERB_PROXY || match->route->verb == CONFIG_VERB_TUNNEL;
-    if (passes_on) {
+    if (config_verb_passes_on(match->route->verb)) {
         stream_on_proxy(stream, index, visit);
     } else if (visit->kind == CONFIG_KIND_UPGRADE) {
         on_upgrade(stream, index, match);

@@ -31,7 +31,6 @@ enum line_flag {
     LINE_DEAF = 1 << 6,    // a send failed: the service reads no more, though it may have answered
     LINE_COUNTED = 1 << 7, // among its server's `open`
     LINE_BURSTS = 1 << 8,  // its last receive filled a buffer
-    LINE_LENT = 1 << 9,    // a receive into lent memory is in flight
     LINE_FLUSHES = 1 << 10,
     LINE_ENDED = 1 << 11,  // the service's end was read while paused
     LINE_LINKED = 1 << 12, // `link` is a socket

@@ -365,7 +365,6 @@ void upstreams_on_event(struct upstreams *upstreams, const struct link_event *ev
     struct upstream_line *line = line_at(upstreams, number);
     check(line->state != LINE_FREE);
     if (event->token != 0) {
-        line_clear(line, LINE_LENT);
         upstreams->lent_count--;
     }
     switch (event->kind) {
@@ -420,7 +419,6 @@ void line_receive(struct upstreams *upstreams, uint32_t number) {
         link_receive(upstreams->link, line->link, (struct span_mut){.data = NULL, .length = 0});
         return;
     }
-    line_set(line, LINE_LENT);
     upstreams->lent_count++;
     link_receive_lent(
         upstreams->link, line->link,

@@ -3,6 +3,7 @@
 #include "gateway/upstream/internal.h"
 
 #include "core/base/check.h"
+#include "core/base/prng.h"
 
 static bool is_available(const struct upstream_server *server, uint64_t now_ms) {
     return upstream_server_is_present(server) && !server->is_down &&
@@ -24,19 +25,12 @@ bool upstream_has_room(const struct upstream *upstream, uint64_t now_ms) {
     return false;
 }
 
-// SplitMix64's finisher.
-static uint64_t mix(uint64_t z) {
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 // How much better `server` suits than others: the higher, the better. By a hash it is rendezvous
 // hashing: each server has its own number for this key, and a server that goes moves only its own
 // keys. Else the fewest exchanges.
 static uint64_t suits(const struct upstream_server *server, uint32_t hash) {
     if (hash != 0) {
-        return mix((uint64_t)hash << 32 | server->key);
+        return prng_mix((uint64_t)hash << 32 | server->key);
     }
     return UINT32_MAX - server->pending;
 }

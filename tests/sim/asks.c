@@ -6,6 +6,7 @@
 
 #include "core/base/check.h"
 #include "core/base/fault.h"
+#include "core/base/prng.h"
 #include "tests/sim/cover.h"
 #include "tests/sim/net.h"
 
@@ -68,19 +69,13 @@ struct ask *asks_get(struct asks *asks, uint32_t number) {
 
 // --- bytes
 
-static uint64_t mix(uint64_t z) { // SplitMix64's finisher
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 void ask_fill(uint32_t number, enum ask_side side, uint32_t sequence, uint32_t at,
               struct span_mut bytes) {
-    uint64_t key = mix((uint64_t)number << 32 | sequence << 1 | (uint32_t)side);
+    uint64_t key = prng_mix((uint64_t)number << 32 | sequence << 1 | (uint32_t)side);
     uint64_t word = 0;
     for (uint32_t i = 0; i < bytes.length; i++) {
         uint32_t place = at + i;
-        word = i == 0 || place % 8 == 0 ? mix(key + place / 8) : word;
+        word = i == 0 || place % 8 == 0 ? prng_mix(key + place / 8) : word;
         bytes.data[i] = (uint8_t)(' ' + (word >> (8 * (place % 8)) & 255) % PRINTABLE);
     }
 }
