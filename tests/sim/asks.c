@@ -175,6 +175,11 @@ static void refusal_judge(struct asks *asks, uint32_t number, uint16_t status, s
     struct sim *sim = asks->sim;
     const struct ask *ask = asks_get(asks, number);
     const struct deed *deed = deed_of(ask);
+    bool is_turned_away = ask->guest != 0 && (status == 401 || status == 403);
+    if (is_turned_away && ask->attempts == 0) {
+        guests_judge_refused(asks->guests, ask->guest, status, false);
+        return;
+    }
     bool is_fine = is_of_gateway(status) || (status == 504 && is_late(asks, ask)) ||
                    (status == 502 && (deed->is_502 || is_lost(asks, ask)));
     if (!is_fine) {

@@ -5,6 +5,7 @@
 // gateway.
 #pragma once
 #include "core/base/span.h"
+#include "tests/sim/guests.h"
 #include "tests/sim/sim.h"
 
 enum ask_method { ASK_GET, ASK_HEAD, ASK_POST, ASK_UPGRADE };
@@ -15,6 +16,7 @@ struct ask {
     uint64_t before_bytes; // that the gateway had received there before it
     uint32_t body_bytes;   // of the request
     uint32_t answer_bytes; // that its answer should have
+    uint32_t guest;        // whom its client says it is; 0: its route does not ask
     uint8_t method;        // enum ask_method
     bool is_left;          // the client has begun to close its tunnel
     // The newest time that it came to a service:
@@ -32,6 +34,7 @@ struct ask {
 
 struct asks {
     struct sim *sim;
+    const struct guests *guests;
     struct ask *items; // by number - 1
     uint32_t count, room;
     uint32_t connect_ms, response_ms, idle_ms; // the least that any configuration had

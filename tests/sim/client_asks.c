@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/check.h"
 #include "tests/sim/laws_state.h"
@@ -69,7 +70,13 @@ static void request_begin(struct client *client, enum asker_verb verb, uint32_t 
     client_request(client, &(struct decoder_request){.is_head = verb == ASKER_HEAD,
                                                      .expects_continue = verb == ASKER_EXPECTS,
                                                      .takes_hints = true});
-    client_text(client, "%s /web/%u HTTP/1.1\r\nHost: gateway.test\r\n", words[verb], client->ask);
+    ask->guest = client_below(client, 4) == 0 ? client_guest_next(client) : 0;
+    client_text(client, "%s /%s/%u HTTP/1.1\r\nHost: gateway.test\r\n", words[verb],
+                ask->guest != 0 ? "members" : "web", client->ask);
+    if (ask->guest != 0) {
+        client_text(client, "X-Guest: %u\r\n%s", ask->guest,
+                    client_below(client, 3) == 0 ? "X-User: forged\r\n" : "");
+    }
     if (client_below(client, 3) == 0) { // none of it may pass
         client_text(client, "Connection: x-hop\r\nX-Hop: 1\r\nMeta-User: forged\r\n"
                             "Grip-Sig: forged\r\nX-Forwarded-For: 1.2.3.4\r\n"
@@ -165,10 +172,18 @@ void client_tunneller_connected(struct client *client) {
     static const char *const offers[] = {"", "Sec-WebSocket-Protocol: mqtt, chat.v2\r\n"};
     client->left = 1 + client_below(client, 12);
     client->ask = asks_add(asks_of(client), ASK_UPGRADE);
+    static const char *const places[2][2] = {{"tunnel", "web"}, {"seats", "members"}};
+    bool is_guest = client_below(client, 4) == 0;
     char path[HEAD_BYTES];
-    (void)snprintf(path, sizeof path, "/%s/%u", client_below(client, 3) == 0 ? "web" : "tunnel",
-                   client->ask); // it fits
-    client_upgrade(client, path, offers[client_below(client, 2)]);
+    (void)snprintf(path, sizeof path, "/%s/%u", places[is_guest][client_below(client, 3) == 0],
+                   client->ask); // it fits, as does what follows
+    char fields[HEAD_BYTES * 2] = "";
+    if (is_guest) {
+        ask_of(client)->guest = client_guest_next(client);
+        (void)snprintf(fields, sizeof fields, "X-Guest: %u\r\n", ask_of(client)->guest);
+    }
+    (void)strcat(fields, offers[client_below(client, 2)]);
+    client_upgrade(client, path, fields);
 }
 
 void client_tunneller_tick(struct client *client) {

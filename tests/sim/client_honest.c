@@ -369,5 +369,6 @@ const struct client_behaviour client_honest_behaviours[CLIENT_KIND_COUNT] = {
     [CLIENT_asker] = {client_asker_connected, client_asker_event, client_asker_tick},
     [CLIENT_tunneller] = {client_tunneller_connected, client_tunneller_event,
                           client_tunneller_tick},
+    [CLIENT_guest] = {client_guest_connected, client_guest_event, client_guest_tick},
     [CLIENT_admin] = {client_admin_connected, client_admin_event, client_admin_tick},
 };

@@ -66,7 +66,8 @@ struct client {
     uint32_t sequence;  // of the message under way
     uint32_t echo_sent, echo_got, echo_bytes;
     uint32_t ping_sent;
-    uint32_t ask; // what a service was asked last (asks.h); 0: nothing
+    uint32_t ask;   // what a service was asked last (asks.h); 0: nothing
+    uint32_t guest; // who it says it is (guests.h); 0: nobody so far
     struct {
         uint8_t channel;
         bool is_open;        // the answer has come
@@ -134,6 +135,12 @@ void client_admin_tick(struct client *client);
 void client_envelope_connected(struct client *client);
 void client_envelope_event(struct client *client, const struct decoder_event *event);
 void client_envelope_tick(struct client *client);
+
+// --- client_guest.c
+uint32_t client_guest_next(struct client *client); // whom it says it is now: often somebody new
+void client_guest_connected(struct client *client);
+void client_guest_event(struct client *client, const struct decoder_event *event);
+void client_guest_tick(struct client *client);
 
 // --- client_asks.c
 void client_asker_connected(struct client *client);

@@ -30,6 +30,8 @@ enum cover_law {
     COVER_LAW_SERVICE_ANSWER,  // a client got what a service sent
     COVER_LAW_SERVICE_DEED,    // a client got what is documented for what a service did
     COVER_LAW_SERVICE_MESSAGE, // a tunnel brought a message
+    COVER_LAW_AUTH_IN,         // a guest came in, as itself
+    COVER_LAW_AUTH_REFUSED,    // a guest was refused as the service said
     COVER_LAW_COUNT
 };
 

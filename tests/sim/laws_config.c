@@ -10,7 +10,7 @@
 #include "gateway/process/process.h"
 #include "tests/sim/laws_state.h"
 
-enum { CLIENTS_MIN = 16, MANY = 100000, ROUTE_BYTES = 192, ROUTE_COUNT_MAX = 24 };
+enum { CLIENTS_MIN = 16, MANY = 100000, ROUTE_BYTES = 192, ROUTE_COUNT_MAX = 28 };
 
 struct routes {
     char lines[ROUTE_COUNT_MAX][ROUTE_BYTES];
@@ -45,6 +45,8 @@ static void rules_draw(struct sim *sim, struct laws_rules *rules) {
     rules->kept_ms = DRAW(sim, 1000, 5000, 20000);
     rules->lines = DRAW(sim, 1, 2, 8, 256);
     rules->failures = DRAW(sim, 1, 3);
+    rules->auth_ms = DRAW(sim, 500, 2000);
+    rules->cache_ms = DRAW(sim, 0, 1000, 30000);
     rules->has_rate = prng_below(&sim->client_prng, 4) == 0 && !sim->options.is_isolation;
     rules->has_address = prng_below(&sim->client_prng, 3) == 0 && !sim->options.is_isolation;
 }
@@ -92,7 +94,11 @@ static void routes_make(struct routes *routes, const struct laws_rules *rules) {
         "path: \"/guarded/{room}\", origins: [\"https://app.test\"], channels: {subscribe: "
         "[\"guarded.{room}\"], publish: \"guarded.{room}\"}",
         "path: \"/rooms/{user}\", channels: {subscribe: [\"user.{user}\"], publish: "
-        "\"user.{user}\", allow: [\"room.*\"]}"};
+        "\"user.{user}\", allow: [\"room.*\"]}",
+        "path: \"/members/*\", auth: who, proxy: {upstream: web}",
+        "path: \"/seats/*\", auth: who, tunnel: {upstream: feed}, subprotocols: [chat.v2]",
+        "path: /me, auth: who, channels: {subscribe: [\"user.{claim.name}\"], publish: "
+        "\"user.{claim.name}\"}"};
     static const char *const policies[][2] = {
         {"oldest", "drop_oldest"}, {"newest", "drop_newest"}, {"conflate", "conflate"}};
     routes->count = 0;
@@ -144,6 +150,19 @@ static char *upstreams_print(char *at, const char *end, const struct laws_rules 
     return at;
 }
 
+// Claims and what is passed on are both the one name.
+static char *auth_print(char *at, const char *end, const struct laws_rules *rules) {
+    char cache[16] = "off";
+    if (rules->cache_ms > 0) {
+        (void)snprintf(cache, sizeof cache, "%ums", rules->cache_ms); // fits
+    }
+    return at + snprintf(at, (size_t)(end - at),
+                         "auth:\n  who: {forward: {url: \"http://10.9.0.4:8000/check\", cache: %s, "
+                         "timeout: %ums, headers: [X-Guest], claims: {name: X-User}, pass: "
+                         "[X-User]}}\n",
+                         cache, rules->auth_ms);
+}
+
 static void config_print(const struct sim *sim, struct laws *laws, const struct routes *routes) {
     const struct laws_rules *rules = &laws->rules;
     char *at = laws->config;
@@ -170,6 +189,7 @@ static void config_print(const struct sim *sim, struct laws *laws, const struct 
         rules->pong_ms, rules->queue_bytes, rules->worker_queue_mib, rules->stall_ms,
         rules->drain_ms, sim->options.is_isolation ? 1024 : 128);
     at = upstreams_print(at, end, rules);
+    at = auth_print(at, end, rules);
     at += snprintf(at, (size_t)(end - at), "routes:\n");
     for (uint32_t i = 0; i < routes->count; i++) {
         at += snprintf(at, (size_t)(end - at), "  - {%s}\n", routes->lines[i]);

@@ -376,8 +376,10 @@ static bool has_unread_mail(const struct sim *sim, uint32_t index) {
 static void worker_empty(struct laws *laws, const struct worker *worker) {
     const struct conns *conns = &worker->clients.conns;
     bool is_told = !has_unread_mail(laws->sim, worker->index);
-    uint64_t ping_bytes = // lives until the next turn, which never comes
-        conns->ping_payload == 0 ? 0 : arena_block_bytes(&worker->arena, conns->ping_payload);
+    uint64_t kept_bytes = laws_service_remembered(worker);
+    if (conns->ping_payload != 0) { // lives until the next turn, which never comes
+        kept_bytes += arena_block_bytes(&worker->arena, conns->ping_payload);
+    }
     const struct {
         const char *name;
         uint64_t count;
@@ -399,7 +401,7 @@ static void worker_empty(struct laws *laws, const struct worker *worker) {
         {"streams of compression", worker->takeover.open_count},
         {"handshakes", worker->secures.shake_count},
         {"handshakes that wait for their turn", worker->secures.ready_count},
-        {"arena bytes", is_told ? worker->arena.used_bytes - ping_bytes : 0},
+        {"arena bytes", is_told ? worker->arena.used_bytes - kept_bytes : 0},
     };
     for (uint32_t i = 0; i < sizeof left / sizeof left[0]; i++) {
         if (left[i].count != 0) {

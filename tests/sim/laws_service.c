@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/check.h"
+#include "gateway/auth/forward_internal.h"
 #include "gateway/process/process.h"
 #include "gateway/proxy/internal.h"
 #include "gateway/upstream/internal.h"
@@ -109,6 +110,9 @@ static void budget_judge(struct laws *laws, const struct worker *worker, uint32_
     const struct proxy *proxy = &worker->proxy;
     const struct conns *conns = &worker->clients.conns;
     uint32_t owner = exchange_at(&worker->upstreams, line->exchange)->owner;
+    if ((owner & FORWARD_OWNER_TAG) != 0) {
+        return; // a question has no body
+    }
     const struct proxy_relay *relay = relay_at(proxy, owner);
     if (relay->client == 0) {
         return; // its client has gone: nothing is added
@@ -184,6 +188,18 @@ void laws_service_turn(struct laws *laws, const struct worker *worker, bool is_t
     }
 }
 
+uint64_t laws_service_remembered(const struct worker *worker) {
+    const struct forwards *forwards = &worker->forwards;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < AUTHS_MAX; i++) {
+        uint32_t number = forwards->lists[i].first;
+        for (; number != 0; number = entry_at(forwards, number)->next) {
+            bytes += arena_block_bytes(&worker->arena, entry_at(forwards, number)->values);
+        }
+    }
+    return bytes;
+}
+
 void laws_service_end(struct laws *laws, const struct worker *worker) {
     const struct upstreams *upstreams = &worker->upstreams;
     const struct {
@@ -192,6 +208,7 @@ void laws_service_end(struct laws *laws, const struct worker *worker) {
     } left[] = {{"lines to services", upstreams->lines.used},
                 {"exchanges", upstreams->exchanges.used},
                 {"relays", worker->proxy.pool.used},
+                {"questions who a client is", worker->forwards.asks.used},
                 {"requests that wait", upstreams->waiting_count},
                 {"lent receives of lines", upstreams->lent_count},
                 {"timers of lines", upstreams->wheel.armed_count}};

@@ -13,6 +13,7 @@ enum { LAWS_CONFIG_BYTES = 8192, LAWS_CONNECTIONS_MAX = 4096 };
 struct laws_rules {
     uint32_t handshake_ms, ping_ms, pong_ms, stall_ms, drain_ms, idle_ms, age_ms;
     uint32_t connect_ms, response_ms, kept_ms, failures, lines; // of services
+    uint32_t auth_ms, cache_ms; // of the service that is asked who a client is; cache_ms 0: off
     uint32_t message_bytes, queue_bytes, worker_queue_mib, connections;
     bool has_rate, has_address; // few handshakes a second, few connections of an address
     bool is_heavy;              // many clients want large messages back and do not read them
@@ -74,7 +75,8 @@ void laws_conn_close(struct laws *laws);
 // laws_service.c: the same laws for the lines to services, called by laws_conn.c.
 void laws_service_turn(struct laws *laws, const struct worker *worker, bool is_timed);
 void laws_service_sleep(struct laws *laws, const struct worker *worker);
-uint64_t laws_service_queued(const struct worker *worker); // bytes that wait for services
+uint64_t laws_service_queued(const struct worker *worker);     // bytes that wait for services
+uint64_t laws_service_remembered(const struct worker *worker); // arena bytes of answers let in
 void laws_service_end(struct laws *laws, const struct worker *worker);
 
 // laws_mail.c: no thread sleeps on mail, after every event.

@@ -9,6 +9,7 @@ BUS, OUT, CONN = "gateway/bus/bus.c", "core/conn/conn_out.c", "core/conn/conn.c"
 WORKER = "gateway/worker/worker.c"
 SECURE, SHAKE = "gateway/worker/secure.c", "gateway/worker/secure_shake.c"
 HTTP = "core/conn/conn_http.c"
+FORWARD = "gateway/auth/forward.c"
 LINE, ANSWER, TUNNEL = "gateway/upstream/line.c", "gateway/upstream/answer.c", "gateway/proxy/tunnel.c"
 
 MUTATIONS = [
@@ -98,6 +99,10 @@ MUTATIONS = [
      "    if (!conn_relay_has_reply(proxy->conns, index)) {\n        refuse(proxy, index, fault);\n    } else if (is_until_end)",
      "    if (!conn_relay_has_reply(proxy->conns, index)) {\n        refuse(proxy, index, fault);\n    } else if (fault->id == "
      "FAULT_answer_cut) {\n        conn_relay_end(proxy->conns, index, false);\n    } else if (is_until_end)", SIM),
+    ("who is refused by the service that is asked comes in", "auth", FORWARD,
+     'return refused(FAULT_auth_forbidden, "the service answered 403");', "return (struct forward_verdict){.fault = FAULT_none};", SIM),
+    ("what a service said of one counts for all", "auth", FORWARD,
+     ".hash = {siphash(&forwards->secret[0], sent), siphash(&forwards->secret[2], sent)},", ".hash = {sent.length > 0, 0},", SIM),
     # --- threads
     ("a sleeper is not rung", "11", BUS, "            io_doorbell_ring(endpoint->doorbell);", "            (void)endpoint;", SIM),
     ("a thread falls asleep over its mail", "11", BUS, "        if (mailbox_has_mail(bus_mailbox(bus, source, bus->self))) {",

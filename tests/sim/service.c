@@ -120,6 +120,7 @@ static void take(struct service_line *line) {
     while (!line->is_over && first < line->in_bytes) {
         struct span rest = span_make(line->in + first, line->in_bytes - first);
         uint32_t taken = line->phase == SERVICE_DEAF     ? rest.length
+                         : line->service == SERVICE_AUTH ? service_question(line, rest)
                          : line->phase >= SERVICE_TUNNEL ? service_frame(line, rest)
                                                          : service_request(line, rest);
         if (taken == 0) {
@@ -197,7 +198,8 @@ static void on_net(struct sim *sim, void *context, uint32_t connection, enum net
 
 static enum net_answer on_dial(struct sim *sim, void *context, uint32_t connection,
                                struct net_client *client) {
-    struct services *services = context;
+    const struct service_place *place = context;
+    struct services *services = place->services;
     if (sim_fault(sim, SIM_FAULT_service_refuses)) {
         return NET_REFUSES;
     }
@@ -212,7 +214,8 @@ static enum net_answer on_dial(struct sim *sim, void *context, uint32_t connecti
     }
     struct service_line *line = calloc(1, sizeof *line);
     check(line != NULL);
-    *line = (struct service_line){.services = services, .connection = connection};
+    *line = (struct service_line){
+        .services = services, .connection = connection, .service = place->service};
     services->lines[services->line_count++] = line;
     *client = (struct net_client){.on_event = on_net, .context = line};
     return NET_ACCEPTS;
@@ -224,9 +227,13 @@ void services_open(struct services *services, struct sim *sim) {
     *services = (struct services){.sim = sim};
     prng_init(&services->prng, sim->options.seed * 2 + 1);
     asks_init(&services->asks, sim);
+    guests_init(&services->guests, sim);
+    services->asks.guests = &services->guests;
     for (uint32_t i = 0; i < SERVICES; i++) {
-        net_serve(sim, &(struct net_service){
-                           .address = service_address(i), .on_dial = on_dial, .context = services});
+        services->places[i] = (struct service_place){.services = services, .service = i};
+        net_serve(sim, &(struct net_service){.address = service_address(i),
+                                             .on_dial = on_dial,
+                                             .context = &services->places[i]});
     }
 }
 
@@ -247,4 +254,5 @@ void services_close(struct services *services) {
     }
     free((void *)services->lines);
     asks_fini(&services->asks);
+    guests_fini(&services->guests);
 }

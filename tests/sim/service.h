@@ -7,9 +7,10 @@
 #include "core/base/prng.h"
 #include "tests/sim/asks.h"
 #include "tests/sim/decoder.h"
+#include "tests/sim/guests.h"
 #include "tests/sim/net.h"
 
-enum { SERVICES = 3 };
+enum { SERVICES = 4, SERVICE_AUTH = 3 }; // SERVICE_AUTH: is asked who clients are
 
 enum service_phase {
     SERVICE_HEAD, // of a request
@@ -26,7 +27,8 @@ enum service_phase {
 struct service_line { // a connection
     struct services *services;
     uint32_t connection, next;
-    uint8_t phase; // enum service_phase
+    uint32_t service; // whose it is
+    uint8_t phase;    // enum service_phase
     bool is_over;
     bool is_stalled;     // does not read for a while
     bool is_silent;      // never says anything again
@@ -44,10 +46,17 @@ struct service_line { // a connection
     uint8_t key[DECODER_KEY_BYTES];
 };
 
+struct service_place { // where one listens
+    struct services *services;
+    uint32_t service;
+};
+
 struct services {
     struct sim *sim;
     struct prng prng;
     struct asks asks;
+    struct guests guests;
+    struct service_place places[SERVICES];
     struct service_line **lines; // every one that there ever was
     uint32_t line_count, line_room;
 };
@@ -74,6 +83,8 @@ _Noreturn void service_fail(const struct service_line *line, const char *what);
 // come.
 uint32_t service_request(struct service_line *line, struct span bytes);
 uint32_t service_frame(struct service_line *line, struct span bytes);
+// --- service_auth.c: the same
+uint32_t service_question(struct service_line *line, struct span bytes);
 // --- service_answer.c
 void service_answer(struct service_line *line);  // what was asked for
 void service_upgrade(struct service_line *line); // the same for a handshake

@@ -11,12 +11,13 @@
 enum { LINE_BYTES_MAX = 64 };
 
 struct request {
-    uint32_t hosts, lengths, codings, froms, ids, connections, upgrades, versions, keys;
+    uint32_t hosts, lengths, codings, froms, ids, connections, upgrades, versions, keys, users;
     uint64_t length;
     enum ask_method method;
     uint32_t number;
     bool expects, offers;
     struct span connection;
+    struct span user; // who its client is, as the gateway says; empty: it does not say
 };
 
 static bool number_read(struct span text, uint32_t base, uint64_t *value) {
@@ -74,7 +75,8 @@ static void field_keep(struct service_line *line, struct request *request, struc
                    {"connection", &request->connections},
                    {"upgrade", &request->upgrades},
                    {"sec-websocket-version", &request->versions},
-                   {"sec-websocket-key", &request->keys}};
+                   {"sec-websocket-key", &request->keys},
+                   {"x-user", &request->users}};
     for (uint32_t i = 0; i < sizeof counted / sizeof counted[0]; i++) {
         *counted[i].count += span_is_nocase(name, counted[i].name);
     }
@@ -85,6 +87,8 @@ static void field_keep(struct service_line *line, struct request *request, struc
         is_right = number_read(value, 10, &request->length);
     } else if (span_is_nocase(name, "transfer-encoding")) {
         is_right = span_is(value, "chunked");
+    } else if (span_is_nocase(name, "x-user")) {
+        request->user = value;
     } else if (span_is_nocase(name, "connection")) {
         request->connection = value;
     } else if (span_is_nocase(name, "upgrade")) {
@@ -127,7 +131,11 @@ static void head_judge(struct service_line *line, const struct request *request)
         service_fail(line, "a head that is not in order");
     }
     const struct ask *ask = service_ask(line);
-    bool is_its = ask->method == (is_upgrade ? ASK_UPGRADE : request->method) &&
+    if (ask->guest != 0 && request->users <= 1) {
+        guests_judge_in(&line->services->guests, ask->guest, request->user);
+    }
+    bool is_its = request->users <= (ask->guest != 0) &&
+                  ask->method == (is_upgrade ? ASK_UPGRADE : request->method) &&
                   (request->lengths == 0 || request->length == ask->body_bytes);
     if (!is_its) {
         service_fail(line, "another request than its client made");
