@@ -191,8 +191,12 @@ static void refusal_judge(struct asks *asks, uint32_t number, uint16_t status, s
 
 bool asks_judge_response(struct asks *asks, uint32_t number, uint16_t status, struct span body) {
     struct ask *ask = asks_get(asks, number);
-    bool is_forged = ask->was_forged && status == 200 && body.length == FORGED_BYTES;
-    if (is_forged) { // a service that breaks its own connections
+    // A service that breaks its own connections. What it made up may come late, as the answer to a
+    // request that is not even there yet: nobody can tell, and it is one answer.
+    bool may_be_forged = ask->was_forged || (ask->attempts == 0 && asks->forgeries > 0);
+    uint32_t forged_bytes = ask->method == ASK_HEAD ? 0 : FORGED_BYTES;
+    if (may_be_forged && status == 200 && body.length == forged_bytes) {
+        asks->forgeries -= asks->forgeries > 0;
         return true;
     }
     if (ask->status != status || ask->attempts == 0) {

@@ -37,6 +37,7 @@ struct asks {
     const struct guests *guests;
     struct ask *items; // by number - 1
     uint32_t count, room;
+    uint32_t forgeries; // answers that services made up, behind others, and no client got yet
     uint32_t connect_ms, response_ms, idle_ms; // the least that any configuration had
     bool is_tight; // fewer connections are allowed than there are clients: some are cut at once
 };

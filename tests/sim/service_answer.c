@@ -142,6 +142,7 @@ void service_answer(struct service_line *line) {
     if (has_end && service_does(line, SIM_FAULT_service_says_more)) {
         service_text(line, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged");
         line->is_forged = true;
+        line->services->asks.forgeries++;
     }
     service_flush(line);
 }
