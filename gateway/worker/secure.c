@@ -111,6 +111,9 @@ struct span_mut secure_target(const struct clients *clients, uint32_t index) {
     if (secure->state != SECURE_OPEN || !is_begun || is_burst) {
         return (struct span_mut){.data = NULL, .length = 0};
     }
+    if (arena_block_bytes(clients->conns.arena, secure->tail_block) < secure->tail_wanted) {
+        return (struct span_mut){.data = NULL, .length = 0}; // it was taken for the head alone
+    }
     struct span_mut tail = secure_tail(clients, secure);
     return (struct span_mut){.data = tail.data + tail.length,
                              .length = (uint32_t)secure->tail_wanted - tail.length};
@@ -258,6 +261,7 @@ void secure_on_bytes(struct clients *clients, uint32_t index, struct span_mut re
 void secure_on_target(struct clients *clients, uint32_t index, uint32_t length) {
     struct secure *secure = secure_at(clients, index);
     check(secure->tail_bytes + length <= secure->tail_wanted);
+    check(secure->tail_wanted <= arena_block_bytes(clients->conns.arena, secure->tail_block));
     secure->tail_bytes = (uint16_t)(secure->tail_bytes + length);
     if (!is_over(clients, index)) {
         tail_take(clients, index);

@@ -24,6 +24,7 @@ void secures_memory_size(struct secures_options *options) {
     options->peers.length = ((uint64_t)options->connection_max + 1) * sizeof(uint32_t);
     options->shakes.length = (uint64_t)(TLS_HANDSHAKES_MAX + 1) * sizeof(struct secure_shake);
     uint64_t space = 4 * memory_limit(options); // size classes leave holes
+    space = (space + ARENA_STEP_BYTES - 1) / ARENA_STEP_BYTES * ARENA_STEP_BYTES;
     options->space.length = space < ARENA_SPACE_BYTES_MAX ? space : ARENA_SPACE_BYTES_MAX;
     options->book.length = arena_book_bytes(options->space.length);
 }
