@@ -87,10 +87,24 @@ uint32_t cover_print(const uint64_t *cover, FILE *out, const char *reasons) {
     for (uint32_t i = 0; i < COVER_EVENT_COUNT; i++) {
         row(&table, "client_saw", events[i], cover[COVER_EVENTS + i]);
     }
-    static const char *const laws[COVER_LAW_COUNT] = {
-        "echo",           "code",         "status",          "deadline",       "budget",
-        "held_up",        "isolation",    "reload",          "reload_refused", "reload_kept",
-        "service_answer", "service_deed", "service_message", "auth_in",        "auth_refused"};
+    static const char *const laws[COVER_LAW_COUNT] = {"echo",
+                                                      "code",
+                                                      "status",
+                                                      "deadline",
+                                                      "budget",
+                                                      "held_up",
+                                                      "isolation",
+                                                      "reload",
+                                                      "reload_refused",
+                                                      "reload_kept",
+                                                      "service_answer",
+                                                      "service_deed",
+                                                      "service_message",
+                                                      "auth_in",
+                                                      "auth_refused",
+                                                      "server_down",
+                                                      "server_left",
+                                                      "names"};
     for (uint32_t i = 0; i < COVER_LAW_COUNT; i++) {
         row(&table, "law", laws[i], cover[COVER_LAWS + i]);
     }

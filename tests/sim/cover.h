@@ -32,6 +32,9 @@ enum cover_law {
     COVER_LAW_SERVICE_MESSAGE, // a tunnel brought a message
     COVER_LAW_AUTH_IN,         // a guest came in, as itself
     COVER_LAW_AUTH_REFUSED,    // a guest was refused as the service said
+    COVER_LAW_SERVER_DOWN,     // checks called a server bad
+    COVER_LAW_SERVER_LEFT,     // a name lost a server
+    COVER_LAW_NAMES,           // what a name has was there
     COVER_LAW_COUNT
 };
 

@@ -135,6 +135,7 @@ void laws_close(struct sim *sim) {
     ledger_fini(&laws->ledger);
     services_close(&laws->services);
     laws_conn_close(laws);
+    laws_server_close(laws);
     free(laws->clients);
     free(laws);
     sim->laws = NULL;

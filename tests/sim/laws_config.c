@@ -45,6 +45,8 @@ static void rules_draw(struct sim *sim, struct laws_rules *rules) {
     rules->kept_ms = DRAW(sim, 1000, 5000, 20000);
     rules->lines = DRAW(sim, 1, 2, 8, 256);
     rules->failures = DRAW(sim, 1, 3);
+    rules->health_ms = DRAW(sim, 0, 1000, 2000);
+    rules->health_count = DRAW(sim, 1, 2);
     rules->auth_ms = DRAW(sim, 500, 2000);
     rules->cache_ms = DRAW(sim, 0, 1000, 30000);
     rules->has_rate = prng_below(&sim->client_prng, 4) == 0 && !sim->options.is_isolation;
@@ -132,20 +134,27 @@ static void routes_shuffle(struct sim *sim, struct routes *routes) {
     }
 }
 
-// Two servers for `web`, behind one where nobody listens; one for `feed`.
+// Servers at addresses and behind names (seam_resolve.c) for `web`, and one where nobody listens;
+// for `feed` those of a name alone.
 static char *upstreams_print(char *at, const char *end, const struct laws_rules *rules) {
     static const char *const names[] = {"web", "feed"};
+    char health[96] = "";
+    if (rules->health_ms > 0) {
+        (void)snprintf(health, sizeof health,
+                       ", health: {path: /health, interval: %ums, healthy: %u, unhealthy: %u}",
+                       rules->health_ms, rules->health_count, rules->health_count); // fits
+    }
     at += snprintf(at, (size_t)(end - at), "upstreams:\n");
     for (uint32_t i = 0; i < 2; i++) {
         at += snprintf(at, (size_t)(end - at),
                        "  %s: {servers: [%s], connect: %ums, response: %ums, idle: %ums, "
-                       "retry: 300ms, failures: %u, connections: %u}\n",
+                       "retry: 300ms, failures: %u, connections: %u, resolve: 1s%s}\n",
                        names[i],
-                       i == 0 ? "\"http://10.9.0.1:8000\", \"http://10.9.0.2:8000\", "
+                       i == 0 ? "\"http://10.9.0.1:8000\", \"http://web.test:8000\", "
                                 "\"http://10.9.0.250:8000\""
-                              : "\"http://10.9.0.3:8000\"",
+                              : "\"http://feed.test:8000\"",
                        rules->connect_ms, rules->response_ms, rules->kept_ms, rules->failures,
-                       rules->lines);
+                       rules->lines, health);
     }
     return at;
 }

@@ -353,6 +353,7 @@ void laws_conn_watch(struct sim *sim, void *context) {
         sleep_judge(laws, worker);
         budget_judge(laws, worker);
         settings_judge(laws, worker);
+        laws_server_turn(laws, worker);
         ledger_judge_worker(laws, worker);
         seen->before_ms = now_ms;
         seen->wait_ms = worker->wait_ms;

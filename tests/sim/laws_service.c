@@ -23,6 +23,11 @@ enum {
 // When the line must have left what it is in, as a time of the worker; UINT64_MAX: no matter when.
 static uint64_t due_of(const struct upstreams *upstreams, const struct upstream_line *line) {
     const struct upstream *upstream = upstream_of(upstreams, line);
+    if (line->exchange != 0 && exchange_is_check(upstreams, line->exchange)) {
+        uint32_t asked_ms = exchange_at(upstreams, line->exchange)->asked_ms;
+        return upstreams->now_ms - (uint32_t)(upstreams->now_ms - asked_ms) +
+               upstream->health.timeout_ms;
+    }
     bool is_sending = line_has(line, LINE_SENDING);
     if (is_sending && line->state >= LINE_ANSWER && line->state <= LINE_RAW) {
         // From its own beginning on, as long for every GATHER_BYTES_MAX: nobody sees its progress.
@@ -110,8 +115,10 @@ static void budget_judge(struct laws *laws, const struct worker *worker, uint32_
     const struct proxy *proxy = &worker->proxy;
     const struct conns *conns = &worker->clients.conns;
     uint32_t owner = exchange_at(&worker->upstreams, line->exchange)->owner;
-    if ((owner & FORWARD_OWNER_TAG) != 0) {
-        return; // a question has no body
+    bool has_client =
+        (owner & FORWARD_OWNER_TAG) == 0 && !exchange_is_check(&worker->upstreams, line->exchange);
+    if (!has_client) {
+        return; // questions and checks have no body
     }
     const struct proxy_relay *relay = relay_at(proxy, owner);
     if (relay->client == 0) {
@@ -152,7 +159,8 @@ static void counts_judge(struct laws *laws, const struct worker *worker) {
     for (uint32_t i = 1; i <= upstreams->lines.used_peak; i++) {
         const struct upstream_line *line = line_at(upstreams, i);
         open += line->state != LINE_FREE && line_has(line, LINE_COUNTED);
-        busy += line->state != LINE_FREE && line->exchange != 0;
+        busy += line->state != LINE_FREE && line->exchange != 0 &&
+                !exchange_is_check(upstreams, line->exchange);
     }
     for (uint32_t i = 0; i < upstreams->item_end; i++) {
         const struct upstream *upstream = &upstreams->items[i];

@@ -13,6 +13,7 @@ enum { LAWS_CONFIG_BYTES = 8192, LAWS_CONNECTIONS_MAX = 4096 };
 struct laws_rules {
     uint32_t handshake_ms, ping_ms, pong_ms, stall_ms, drain_ms, idle_ms, age_ms;
     uint32_t connect_ms, response_ms, kept_ms, failures, lines; // of services
+    uint32_t health_ms, health_count; // between two checks, 0: none; in a row that decide
     uint32_t auth_ms, cache_ms; // of the service that is asked who a client is; cache_ms 0: off
     uint32_t message_bytes, queue_bytes, worker_queue_mib, connections;
     bool has_rate, has_address; // few handshakes a second, few connections of an address
@@ -36,13 +37,14 @@ struct laws_conn {
 struct laws_worker {
     uint64_t trace_count; // records looked at
     uint64_t turns;
-    uint64_t before_ms;      // of the turn before
-    uint32_t wait_ms;        // how long that one meant to sleep
-    uint64_t excused_ms;     // no deadline counts before: the world has held the worker up
-    uint64_t excused_by_ms;  // for so long
-    uint32_t over_turns;     // turns in a row above worker_queue with something to shed
-    uint64_t released;       // close records
-    struct laws_conn *conns; // by index
+    uint64_t before_ms;           // of the turn before
+    uint32_t wait_ms;             // how long that one meant to sleep
+    uint64_t excused_ms;          // no deadline counts before: the world has held the worker up
+    uint64_t excused_by_ms;       // for so long
+    uint32_t over_turns;          // turns in a row above worker_queue with something to shed
+    uint64_t released;            // close records
+    struct laws_conn *conns;      // by index
+    struct laws_servers *servers; // laws_server.c
 };
 
 struct worker; // gateway/worker/worker.h
@@ -78,6 +80,10 @@ void laws_service_sleep(struct laws *laws, const struct worker *worker);
 uint64_t laws_service_queued(const struct worker *worker);     // bytes that wait for services
 uint64_t laws_service_remembered(const struct worker *worker); // arena bytes of answers let in
 void laws_service_end(struct laws *laws, const struct worker *worker);
+
+// laws_server.c: the law of servers, called by laws_conn.c.
+void laws_server_turn(struct laws *laws, const struct worker *worker);
+void laws_server_close(struct laws *laws);
 
 // laws_mail.c: no thread sleeps on mail, after every event.
 void laws_mail_watch(struct sim *sim, void *context);

@@ -10,6 +10,7 @@ WORKER = "gateway/worker/worker.c"
 SECURE, SHAKE = "gateway/worker/secure.c", "gateway/worker/secure_shake.c"
 HTTP = "core/conn/conn_http.c"
 FORWARD = "gateway/auth/forward.c"
+SERVER, NAMES = "gateway/upstream/server.c", "gateway/upstream/names.c"
 LINE, ANSWER, TUNNEL = "gateway/upstream/line.c", "gateway/upstream/answer.c", "gateway/proxy/tunnel.c"
 
 MUTATIONS = [
@@ -103,6 +104,12 @@ MUTATIONS = [
      'return refused(FAULT_auth_forbidden, "the service answered 403");', "return (struct forward_verdict){.fault = FAULT_none};", SIM),
     ("what a service said of one counts for all", "auth", FORWARD,
      ".hash = {siphash(&forwards->secret[0], sent), siphash(&forwards->secret[2], sent)},", ".hash = {sent.length > 0, 0},", SIM),
+    ("a server that its checks call bad is asked", "servers", SERVER, "upstream_server_is_present(server) && !server->is_down &&",
+     "upstream_server_is_present(server) &&", SIM),
+    ("a server that its name has lost is asked", "servers", SERVER, "upstream_server_is_present(server) && !server->is_down &&",
+     "server->address.kind != ADDRESS_NONE && !server->is_down &&", SIM),
+    ("a name loses no server", "servers", NAMES, "        if (!is_wanted && upstream_server_is_present(server)) {",
+     "        if (false) {", SIM),
     # --- threads
     ("a sleeper is not rung", "11", BUS, "            io_doorbell_ring(endpoint->doorbell);", "            (void)endpoint;", SIM),
     ("a thread falls asleep over its mail", "11", BUS, "        if (mailbox_has_mail(bus_mailbox(bus, source, bus->self))) {",

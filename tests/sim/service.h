@@ -10,7 +10,7 @@
 #include "tests/sim/guests.h"
 #include "tests/sim/net.h"
 
-enum { SERVICES = 4, SERVICE_AUTH = 3 }; // SERVICE_AUTH: is asked who clients are
+enum { SERVICES = 6, SERVICE_AUTH = 3 }; // SERVICE_AUTH: is asked who clients are
 
 enum service_phase {
     SERVICE_HEAD, // of a request
@@ -49,6 +49,7 @@ struct service_line { // a connection
 struct service_place { // where one listens
     struct services *services;
     uint32_t service;
+    uint64_t unwell_until_us; // its checks fail
 };
 
 struct services {
@@ -85,6 +86,9 @@ uint32_t service_request(struct service_line *line, struct span bytes);
 uint32_t service_frame(struct service_line *line, struct span bytes);
 // --- service_auth.c: the same
 uint32_t service_question(struct service_line *line, struct span bytes);
+// --- service_check.c
+bool service_is_check(struct span head);
+void service_check(struct service_line *line, struct span head);
 // --- service_answer.c
 void service_answer(struct service_line *line);  // what was asked for
 void service_upgrade(struct service_line *line); // the same for a handshake

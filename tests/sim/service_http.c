@@ -194,6 +194,10 @@ static uint32_t head_take(struct service_line *line, struct span bytes) {
         return 0;
     }
     uint32_t length = (uint32_t)(end - bytes.data) + 4;
+    if (service_is_check(bytes)) {
+        service_check(line, span_first(bytes, length));
+        return length;
+    }
     struct span rest = span_first(bytes, length - 2);
     struct request request = {.method = ASK_GET};
     bool is_first = true;
