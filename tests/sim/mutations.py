@@ -96,10 +96,8 @@ MUTATIONS = [
     ("a tunnel's client is never paused", "service", TUNNEL,
      "relay->queue_bytes / 2) {\n        conn_pause(proxy->conns, index);", "UINT32_MAX - 1) {\n        conn_pause(proxy->conns, index);",
      SIM),
-    ("an answer cut short ends as if it were whole", "service", "gateway/proxy/proxy.c",
-     "    if (!conn_relay_has_reply(proxy->conns, index)) {\n        refuse(proxy, index, fault);\n    } else if (is_until_end)",
-     "    if (!conn_relay_has_reply(proxy->conns, index)) {\n        refuse(proxy, index, fault);\n    } else if (fault->id == "
-     "FAULT_answer_cut) {\n        conn_relay_end(proxy->conns, index, false);\n    } else if (is_until_end)", SIM),
+    ("an answer cut short ends as if it were whole", "service", "gateway/upstream/answer.c",
+     "if (error == 0 && http_body_end(&line->body)) {", "if (error == 0) {", SIM),
     ("who is refused by the service that is asked comes in", "auth", FORWARD,
      'return refused(FAULT_auth_forbidden, "the service answered 403");', "return (struct forward_verdict){.fault = FAULT_none};", SIM),
     ("what a service said of one counts for all", "auth", FORWARD,
