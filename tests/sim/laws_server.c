@@ -9,7 +9,7 @@
 #include "gateway/upstream/internal.h"
 #include "tests/sim/laws_state.h"
 
-enum { PLACES = UPSTREAM_PLACES_MAX };
+enum { PLACES = UPSTREAM_PLACES_MAX, NAMES_EVERY = 16 }; // turns
 
 struct server_seen {
     bool is_down, is_gone;
@@ -182,7 +182,9 @@ void laws_server_turn(struct laws *laws, const struct worker *worker) {
     room_make(at->servers, &worker->upstreams);
     lines_judge(laws, worker, at->servers);
     servers_note(laws, worker, at->servers);
-    names_judge(laws, worker);
+    if (worker->counters.values[COUNTER_turns] % NAMES_EVERY == 0) {
+        names_judge(laws, worker);
+    }
 }
 
 void laws_server_close(struct laws *laws) {
