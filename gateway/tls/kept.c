@@ -14,6 +14,7 @@ static int kept_send(WOLFSSL *session, char *bytes, int length, void *pointer) {
     (void)session; // as above
     struct tls_handshake_step *step = (struct tls_handshake_step *)pointer;
     if ((uint32_t)length > step->target.length - step->written) {
+        step->fault = fault_get(FAULT_tls_flood); // the library itself may not say it
         return WOLFSSL_CBIO_ERR_WANT_WRITE;
     }
     memcpy(step->target.data + step->written, bytes, (uint32_t)length);
@@ -56,8 +57,6 @@ static enum fault_id fault_of(int error) {
         return FAULT_tls_record_length;
     case FATAL_ERROR:
         return FAULT_tls_alert;
-    case WOLFSSL_ERROR_WANT_WRITE:
-        return FAULT_tls_flood; // its answers are asked for faster than they can be sent
     default:
         return FAULT_tls_record_unexpected;
     }
@@ -90,6 +89,10 @@ static struct tls_opened record_read(struct tls_kept *kept, struct span_mut reco
                                 .alert = TLS_ALERT_NONE,
                                 .wanted = record.length,
                                 .consumed = record.length};
+    if (step.fault != NULL) { // answers are asked for faster than they can be sent
+        wolfSSL_ERR_clear_error();
+        return kept_fault(kept, step.fault->id);
+    }
     if (result > 0) {
         kept->empty_count = 0;
         opened.kind = TLS_OPENED_DATA;
@@ -173,6 +176,9 @@ int64_t tls_kept_seal(struct tls_kept *kept, const struct span *pieces, uint32_t
     wolfSSL_SetIOWriteCtx(session, NULL);
     if (result > 0) {
         return step.written;
+    }
+    if (step.written > 0) {
+        kept->out_state = TLS_RECORD_CLOSED; // of this nothing is sent, so nothing may follow it
     }
     bool is_memory = fault_of(wolfSSL_get_error(session, result)) == FAULT_out_of_memory;
     wolfSSL_ERR_clear_error();

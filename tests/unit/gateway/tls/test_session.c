@@ -157,6 +157,26 @@ Test(session, new_keys_both_ways, .timeout = 60) {
     each(SUITES_13, new_keys);
 }
 
+// Their answers are not sent meanwhile. What is sent at the end the client can read.
+static void new_keys_without_end(struct ends *ends) {
+    uint32_t length;
+    ends->up.at = ends->up.end = 0;
+    for (uint32_t i = 0; i < 20; i++) {
+        cr_assert_eq(wolfSSL_update_keys(ends->client), WOLFSSL_SUCCESS);
+    }
+    struct tls_opened opened = up_read(ends, &length);
+    cr_assert_eq(opened.kind, TLS_OPENED_FAULT);
+    cr_assert_eq(opened.fault, fault_get(FAULT_tls_flood));
+    alert_send(ends, opened.alert);
+    int result = wolfSSL_read(ends->client, got, sizeof(got));
+    int error = wolfSSL_get_error(ends->client, result);
+    cr_assert(error == FATAL_ERROR || error == WOLFSSL_ERROR_WANT_READ, "%d", error);
+}
+
+Test(session, keys_changed_without_end_are_a_flood, .timeout = 60) {
+    each(SUITES_13, new_keys_without_end);
+}
+
 static void end_of_theirs(struct ends *ends) {
     uint32_t length;
     (void)wolfSSL_shutdown(ends->client); // says that we have not yet
