@@ -67,6 +67,27 @@ static void moves(struct cover_table *table, const uint64_t *cover) {
     }
 }
 
+// Only where there is real TLS (sim-tls).
+static void tls(struct cover_table *table, const uint64_t *cover) {
+    static const char *const sights[COVER_TLS_COUNT] = {"handshake_new", "handshake_old", "resumed",
+                                                        "notified", "cut"};
+    static const char *const manners[] = {
+#define TLS_MANNER(name, alert, text) #name,
+#include "tests/sim/tls_manners.h"
+#undef TLS_MANNER
+    };
+    if (cover[COVER_TLS + COVER_TLS_NEW] == 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < COVER_TLS_COUNT; i++) {
+        row(table, "tls", sights[i], cover[COVER_TLS + i]);
+    }
+    for (uint32_t i = 0; i < sizeof manners / sizeof manners[0]; i++) {
+        row(table, "tls_manner", manners[i], cover[COVER_TLS_MANNERS + i]);
+        row(table, "tls_alert", manners[i], cover[COVER_TLS_ALERTS + i]);
+    }
+}
+
 uint32_t cover_print(const uint64_t *cover, FILE *out, const char *reasons) {
     struct cover_table table = {.out = out, .reasons = reasons};
     for (uint32_t i = 0; i < SIM_FAULT_COUNT; i++) {
@@ -108,6 +129,7 @@ uint32_t cover_print(const uint64_t *cover, FILE *out, const char *reasons) {
     for (uint32_t i = 0; i < COVER_LAW_COUNT; i++) {
         row(&table, "law", laws[i], cover[COVER_LAWS + i]);
     }
+    tls(&table, cover);
     for (uint32_t status = 100; status < 600; status++) {
         if (cover[COVER_STATUS + status] > 0) {
             (void)fprintf(out, "  status %u: %llu\n", status,

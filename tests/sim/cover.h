@@ -38,6 +38,15 @@ enum cover_law {
     COVER_LAW_COUNT
 };
 
+enum cover_tls {        // of sim-tls, as clients see it
+    COVER_TLS_NEW,      // handshakes of TLS 1.3
+    COVER_TLS_OLD,      // of TLS 1.2
+    COVER_TLS_RESUMED,  // of these by a session
+    COVER_TLS_NOTIFIED, // the gateway ended with close_notify
+    COVER_TLS_CUT,      // or without a word
+    COVER_TLS_COUNT
+};
+
 enum {
     COVER_FAULTS = 0,     // by enum sim_fault_id: the world's
     COVER_CLIENTS = 256,  // connections begun, by enum client_kind
@@ -49,7 +58,10 @@ enum {
     COVER_LAWS = 896,     // how often a law had something to judge
     COVER_STATUS = 1024,  // responses by status
     COVER_CODES = 1664,   // Close frames from the gateway by code - 999; 0: without a code
-    COVER_END = COVER_CODES + 4002,
+    COVER_TLS = COVER_CODES + 4002,            // by enum cover_tls
+    COVER_TLS_MANNERS = COVER_TLS + 32,        // connections begun, by manner (tls_manners.h)
+    COVER_TLS_ALERTS = COVER_TLS_MANNERS + 32, // of these were answered with the right alert
+    COVER_END = COVER_TLS_ALERTS + 32,
 };
 static_assert((int)COVER_END <= (int)SIM_COVER_MAX, "it fits");
 

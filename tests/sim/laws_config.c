@@ -180,9 +180,11 @@ static void config_print(const struct sim *sim, struct laws *laws, const struct 
     for (uint32_t i = 0; i < sim->listener_count; i++) {
         char text[ADDRESS_TEXT_BYTES];
         (void)address_format(&sim->listeners[i], true, text); // its length is not needed
-        const char *tls =
-            sim->is_tls ? "\n    tls: {certificate: " SIM_PEM ", key: " SIM_PEM "}" : "";
-        at += snprintf(at, (size_t)(end - at), "  - address: %s%s\n", text, tls);
+        at += snprintf(at, (size_t)(end - at), "  - address: %s\n", text);
+        if (sim->tls != NULL) {
+            at += snprintf(at, (size_t)(end - at),
+                           "    tls: {certificate: " SIM_PEM ", key: " SIM_PEM "%s}\n", sim->tls);
+        }
     }
     char admin[ADDRESS_TEXT_BYTES];
     (void)address_format(&sim->admin, true, admin); // as above

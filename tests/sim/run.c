@@ -32,7 +32,7 @@ struct sim *sim_open(const struct sim_options *options) {
     sim->worker_count = sim->worker_count > 3 ? 2 : sim->worker_count;
     sim->listeners[0] = address_of("127.0.0.1", 8080);
     sim->listener_count = 1;
-    sim->is_tls = prng_below(&sim->client_prng, 3) == 0;
+    sim_tls_choose(sim, prng_below(&sim->client_prng, 3) == 0);
     sim->admin = address_of("127.0.0.1", 9090);
     sim_faults_choose(sim);
     sim->config_text = laws_config(sim);

@@ -5,6 +5,7 @@
 #include "gateway/tls/tls.h"
 
 #include "core/base/check.h"
+#include "tests/sim/sim_internal.h"
 
 #include <stdlib.h>
 
@@ -16,6 +17,18 @@ enum {
 struct tls_context {
     uint32_t holds;
 };
+
+void sim_tls_choose(struct sim *sim, bool is_drawn) {
+    sim->tls = is_drawn ? "" : NULL;
+}
+
+bool sim_tls_repeats(void) {
+    return true;
+}
+
+struct span sim_tls_pem(void) {
+    return span_text("what stands for a certificate, and for its key");
+}
 
 int tls_library_open(void) {
     return 0;

@@ -110,7 +110,7 @@ struct sim {
     bool was_held_up[SIM_WORKERS_MAX];       // its newest turn was due before: it got no processor
     struct address listeners[SIM_LISTENERS_MAX];
     uint32_t listener_count;
-    bool is_tls; // they have certificates (seam_tls.c)
+    const char *tls; // of them, beside certificate and key; NULL: they are plain (sim_tls_choose)
     struct address admin;
     const char *config_text;      // what the gateway runs with
     void *laws;                   // laws.h

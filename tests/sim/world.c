@@ -12,6 +12,7 @@
 #include "gateway/process/files.h"
 #include "gateway/process/flight.h"
 #include "gateway/process/process.h"
+#include "gateway/tls/tls.h"
 #include "tests/sim/laws.h"
 #include "tests/sim/sim_internal.h"
 #include "tests/sim/sim_io.h"
@@ -91,6 +92,17 @@ static void plan_next(struct thread *thread) {
     plan(thread, wait_us + 1 + sim_below(sim, LATE_US));
 }
 
+// What a library keeps for a thread is for the one whose turn it is.
+static void libraries_lend(struct worker *worker) {
+    json_memory_set(&worker->arena);
+    tls_memory_set(worker->clients.secures == NULL ? &worker->arena : &worker->secures.memory);
+}
+
+static void libraries_take_back(void) {
+    tls_memory_trim();
+    tls_memory_set(NULL);
+}
+
 static int turn(struct thread *thread) {
     struct process *process = thread->sim->process;
     if (thread->index == thread->sim->worker_count) {
@@ -98,8 +110,10 @@ static int turn(struct thread *thread) {
         return control_turn(process);
     }
     struct process_worker *self = &process->workers[thread->index];
-    json_memory_set(&self->worker->arena);
-    return process_worker_turn(self);
+    libraries_lend(self->worker);
+    int error = process_worker_turn(self);
+    libraries_take_back();
+    return error;
 }
 
 // What the turn has cost: the next one is that much later.
@@ -204,7 +218,7 @@ static void on_turn(struct sim *sim, void *context, uint64_t ticket) {
 
 static int load_pem(void *context, const char *path, struct span *bytes) {
     (void)context; // the configuration of a world names no other file
-    *bytes = span_text("what seam_tls.c takes for a certificate, or for a key");
+    *bytes = sim_tls_pem();
     return strcmp(path, SIM_PEM) == 0 ? 0 : -ENOENT;
 }
 
@@ -265,6 +279,7 @@ void world_open(struct sim *sim) {
         if (error != 0) {
             sim_fail(sim, "engine", "worker %u does not open: %s", i, strerror(-error));
         }
+        libraries_take_back();
         sim->workers[i] = process->workers[i].worker;
         thread_open(sim, i, sim->workers[i]->io);
     }
@@ -340,7 +355,9 @@ void world_close(struct sim *sim) {
         ios[i] = world.threads[i].io;
     }
     for (uint32_t i = 0; i < sim->worker_count; i++) {
+        libraries_lend(process->workers[i].worker);
         worker_close(process->workers[i].worker);
+        libraries_take_back();
         free(process->workers[i].worker);
         sim->workers[i] = NULL;
     }
