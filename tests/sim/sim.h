@@ -141,8 +141,8 @@ void sim_watch(struct sim *sim, sim_watcher *watch, void *context);
 void sim_record(struct sim *sim, enum sim_record_kind kind, uint32_t a, uint32_t b, int64_t c);
 // Folds bytes into the hash (what a client received, a log line).
 void sim_hash(struct sim *sim, const void *bytes, uint32_t length);
-// A law is broken ("L1" to "L10", "liveness", "reload", "service", "engine"). Prints the report and
-// ends the process.
+// A law is broken ("L1" to "L10", "liveness", "reload", "service", "auth", "servers", "engine").
+// Prints the report and ends the process.
 _Noreturn void sim_fail(struct sim *sim, const char *law, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
