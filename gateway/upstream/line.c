@@ -170,6 +170,8 @@ bool line_take(struct upstreams *upstreams, uint32_t number, uint8_t server) {
         line_set(line, LINE_REUSED);
         counter_add(upstreams->counters, COUNTER_upstream_reused, 1);
         line_begin(upstreams, taken);
+    } else {
+        line_arm(upstreams, taken); // a check's deadline is its exchange's
     }
     return true;
 }

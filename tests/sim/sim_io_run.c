@@ -170,13 +170,14 @@ static void close(struct io *io, struct op *op) {
     }
     // The FIN leaves with the end of the poll, if there is one; what is told of the slot next is
     // told after both.
-    struct op *armed = op_find(io, IO_POLL, slot->connection);
-    struct op *ending = poll_ending(ring, slot->connection);
+    bool is_bare = slot->connection == NET_NONE; // a socket that never connected has no poll
+    struct op *armed = is_bare ? NULL : op_find(io, IO_POLL, slot->connection);
+    struct op *ending = is_bare ? NULL : poll_ending(ring, slot->connection);
     slot->waits = (uint8_t)(slot->waits + (ending != NULL ? 2 : 1));
     if (armed != NULL || ending != NULL) {
         (armed != NULL ? armed : ending)->closes = true;
         (armed != NULL ? armed : ending)->holds_slot = ending != NULL;
-    } else if (slot->connection != NET_NONE) {
+    } else if (!is_bare) {
         net_gateway_close(io->sim, slot->connection);
     }
     slot->connection = NET_NONE;

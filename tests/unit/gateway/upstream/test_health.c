@@ -74,6 +74,23 @@ Test(health, a_check_at_once_and_then_every_interval) {
     upstream_test_close(test);
 }
 
+Test(health, the_timeout_counts_from_when_a_socket_is_asked_for) {
+    struct upstream_test *test = health_open(1); // `connect` is longer
+    wait_ms(test, 1);
+    uint32_t check_number = server(test, 0)->check;
+    cr_assert_neq(check_number, 0);
+    uint32_t line = exchange_at(&test->upstreams, check_number)->line;
+    cr_assert_leq(upstreams_wait_ms(&test->upstreams), TIMEOUT_MS + WHEEL_TICK_MS);
+    wait_ms(test, TIMEOUT_MS + 2 * WHEEL_TICK_MS);
+    cr_assert_eq(server(test, 0)->check, 0);
+    cr_assert_eq(web(test)->checks_failed, 1);
+    link_id id = fake_socket(&test->io, 0, UPSTREAM_LINK_TAG | line, 0); // nobody wants it now
+    run(test);
+    cr_assert(is_closing(test, id));
+    finish(test, id);
+    upstream_test_close(test);
+}
+
 Test(health, which_answers_are_good) {
     static const struct {
         int status;
