@@ -1,7 +1,7 @@
 """Planted bugs: what each stands for, and who must notice. A row is name, stands for, file, old text, new text, and by:
-`sim` (a seed), or a program of tests/contract. The old text stands in its file exactly once."""
+`sim` (a seed), `sim-tls` (the same), or a program of tests/contract. The old text stands in its file exactly once."""
 
-SIM, CLOSE, QUEUE, RING = "sim", "contract_close", "contract_queue", "contract_ring"
+SIM, SIM_TLS, CLOSE, QUEUE, RING = "sim", "sim-tls", "contract_close", "contract_queue", "contract_ring"
 SEND, RECEIVE, SLOT, LISTEN = "contract_send", "contract_receive", "contract_slot", "contract_listen"
 DOORBELL = "contract_doorbell"
 LINK, ACCEPT = "gateway/link/link.c", "gateway/link/link_accept.c"
@@ -79,6 +79,13 @@ MUTATIONS = [
     ("a handshake is not counted out", "TLS", SHAKE, "    secures->shake_count--;\n", "", SIM),
     ("what came while a handshake waited is not read", "TLS", SHAKE,
      "        conn_touch(&clients->conns, index); // what came while it waited is read now\n", "        (void)0;\n", SIM),
+    ("a record is received behind its head's memory", "TLS", SECURE,
+     "if (arena_block_bytes(clients->conns.arena, secure->tail_block) < secure->tail_wanted) {", "if (false) {", SIM_TLS),
+    ("a number of a record serves twice", "TLS", "gateway/tls/record.c", "    record->out.sequence++;\n", "", SIM_TLS),
+    ("a forged record is answered with another alert", "TLS", "gateway/tls/record_open.c",
+     "FAULT_tls_record_forged, TLS_ALERT_BAD_RECORD_MAC", "FAULT_tls_record_forged, TLS_ALERT_DECODE_ERROR", SIM_TLS),
+    ("a KeyUpdate changes no key", "TLS", "gateway/tls/record_open.c", "        tls_record_rekey(record, &record->in);\n", "",
+     SIM_TLS),
     # --- compression
     ("a compressed message ends its stream", "deflate", "core/ws/deflate.c",
      "if (length == 0 || !final_clear(deflate, data, &length)) {", "(void)final_clear;\n    if (length == 0) {", SIM),
