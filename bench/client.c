@@ -16,7 +16,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS_PER_TURN = 512, BUFFER_SIZE = 512 * 1024 };
+enum {
+    EVENTS_PER_TURN = 512,
+    BUFFER_SIZE = 512 * 1024,
+    VISIT_BYTES = 256 * 1024, // of one peer; then the others have their turn
+};
 
 uint64_t client_clock_ns(void) {
     struct timespec now;
@@ -43,8 +47,10 @@ int client_init(struct client *client, const struct client_options *options,
     client->buffer_size = BUFFER_SIZE;
     client->buffer = malloc(BUFFER_SIZE);
     client->peers = calloc(options->peer_count, sizeof *client->peers);
+    client->unread = calloc(2 * (size_t)options->peer_count, sizeof *client->unread);
     client->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (client->buffer == NULL || client->peers == NULL || client->epoll < 0) {
+    if (client->buffer == NULL || client->peers == NULL || client->unread == NULL ||
+        client->epoll < 0) {
         return -ENOMEM;
     }
     for (uint32_t i = 0; i < options->peer_count; i++) {
@@ -81,6 +87,7 @@ static void peer_end(struct client *client, struct peer *peer) {
     }
     close(peer->fd);
     peer->fd = -1;
+    peer->is_unread = false;
     bytes_free(&peer->tail);
     bytes_free(&peer->message);
     bytes_free(&peer->out);
@@ -100,6 +107,7 @@ void client_fini(struct client *client) {
     close(client->epoll);
     inflater_close(client->inflater);
     free(client->peers);
+    free(client->unread);
     free(client->buffer);
 }
 
@@ -360,8 +368,17 @@ static size_t tail_restore(struct client *client, struct peer *peer) {
     return count;
 }
 
+// A server that answers one peer as fast as that peer asks again would keep the others waiting:
+// over TLS, where both ends take long for a message, one of 100 had seconds for itself.
+static void peer_leave_unread(struct client *client, struct peer *peer) {
+    if (!peer->is_unread) {
+        peer->is_unread = true;
+        client->unread[client->unread_count++] = peer->index; // once a turn, beside the last turn's
+    }
+}
+
 static void peer_receive(struct client *client, struct peer *peer, bool must_drain) {
-    // Bounded by the server's sending: a flood is what is being measured.
+    size_t visit = 0;
     while (peer->fd >= 0 && !peer->is_paused) {
         size_t before = tail_restore(client, peer);
         size_t room = client->buffer_size - before - 1;
@@ -377,6 +394,7 @@ static void peer_receive(struct client *client, struct peer *peer, bool must_dra
             return;
         }
         client->byte_count += (uint64_t)received;
+        visit += (size_t)received;
         client->now_ns = client_clock_ns();
         take_bytes(client, peer, before + (size_t)received);
         if (client->hooks.on_batch != NULL && peer->state == PEER_OPEN) {
@@ -386,6 +404,10 @@ static void peer_receive(struct client *client, struct peer *peer, bool must_dra
         // with this event must be read now (must_drain).
         // TLS gives a record at a time: it says itself when there is none.
         if ((size_t)received < room && !must_drain && peer->secure == NULL) {
+            return;
+        }
+        if (visit >= VISIT_BYTES && peer->fd >= 0) {
+            peer_leave_unread(client, peer);
             return;
         }
     }
@@ -434,12 +456,24 @@ static void on_event(struct client *client, struct peer *peer, uint32_t events) 
 
 void client_turn(struct client *client, int timeout_ms) {
     struct epoll_event events[EVENTS_PER_TURN];
-    int timeout = client->options.may_spin ? 0 : timeout_ms;
+    bool may_wait = !client->options.may_spin && client->unread_count == 0;
+    int timeout = may_wait ? timeout_ms : 0;
+    uint32_t unread_count = client->unread_count; // those that are added meanwhile wait
     int count = epoll_wait(client->epoll, events, EVENTS_PER_TURN, timeout);
     client->now_ns = client_clock_ns();
     for (int i = 0; i < count; i++) {
         on_event(client, &client->peers[events[i].data.u32], events[i].events);
     }
+    for (uint32_t i = 0; i < unread_count; i++) {
+        struct peer *peer = &client->peers[client->unread[i]];
+        if (peer->is_unread) {
+            peer->is_unread = false;
+            peer_receive(client, peer, true); // the edge is long gone
+        }
+    }
+    client->unread_count -= unread_count;
+    memmove(client->unread, client->unread + unread_count,
+            client->unread_count * sizeof *client->unread);
 }
 
 void client_pause(struct client *client, struct peer *peer, bool is_paused) {

@@ -51,6 +51,7 @@ struct peer {
     uint8_t state;
     bool is_packed;  // the unfinished message is compressed
     bool is_paused;  // does not read
+    bool is_unread;  // had more to read than one visit may
     bool has_closed; // we sent a Close frame
 };
 
@@ -94,6 +95,8 @@ struct client {
     struct client_hooks hooks;
     void *mode;
     struct peer *peers;
+    uint32_t *unread; // indices of peers that are read on in the next turn
+    uint32_t unread_count;
     struct inflater *inflater; // NULL: without compression
     uint8_t *buffer;
     size_t buffer_size;

@@ -136,9 +136,11 @@ struct ask *asks_arrive(struct asks *asks, uint32_t number, uint32_t connection,
     }
     struct ask *ask = asks_get(asks, number);
     bool is_safe = ask->method == ASK_GET || ask->method == ASK_HEAD;
-    // What was on its way when the network reset it was not heard.
-    bool was_heard =
-        ask->attempts > 0 && net_bytes_to_gateway(asks->sim, ask->connection) > ask->before_bytes;
+    // What was on its way when the network reset it was not heard; nor was what lies in a receive
+    // under way when the poll fails.
+    bool was_heard = ask->attempts > 0 &&
+                     net_bytes_to_gateway(asks->sim, ask->connection) > ask->before_bytes &&
+                     !sim_fault_is_on(asks->sim, SIM_FAULT_poll_error);
     bool is_silent_end = ask->was_kept && !was_heard && (ask->is_dropped || is_lost(asks, ask));
     if (ask->attempts > 0 && !(is_safe && is_silent_end)) {
         sim_fail(asks->sim, "service",

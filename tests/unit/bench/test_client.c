@@ -17,7 +17,11 @@ struct seen {
     uint32_t opened;
     uint32_t closed;
     uint16_t code;
+    int endless; // a socket that says as much again whenever a batch was taken; 0: none
 };
+
+enum { ENDLESS_BYTES = 16384 };
+static uint8_t endless[ENDLESS_BYTES]; // a binary message
 
 struct scene {
     struct client client;
@@ -43,8 +47,12 @@ static void on_message(struct client *client, struct peer *peer, const uint8_t *
 }
 
 static void on_batch(struct client *client, struct peer *peer) {
+    struct seen *seen = client->mode;
     (void)peer;
-    ((struct seen *)client->mode)->batches++;
+    seen->batches++;
+    if (seen->endless != 0) {
+        (void)send(seen->endless, endless, sizeof endless, MSG_NOSIGNAL); // seen by what comes
+    }
 }
 
 static void on_closed(struct client *client, struct peer *peer) {
@@ -232,6 +240,24 @@ Test(client, a_paused_peer_reads_nothing_until_it_resumes) {
     cr_assert_eq(scene.seen.messages, 0);
     client_pause(&scene.client, &scene.client.peers[0], false);
     cr_assert_eq(scene.seen.messages, 1);
+    scene_fini(&scene);
+}
+
+Test(client, a_peer_that_is_always_answered_leaves_the_others_their_turn) {
+    struct scene scene;
+    memcpy(endless, "\x82\x7e\x3f\xfc", 4); // 16380 bytes follow
+    scene_open(&scene);
+    client_pause(&scene.client, &scene.client.peers[0], true);
+    say(&scene, endless, sizeof endless);
+    scene.seen.endless = scene.server;
+    client_pause(&scene.client, &scene.client.peers[0], false); // reads until there is nothing
+    uint32_t first = scene.seen.messages;
+    cr_assert(first > 1 && first < 100, "%u", first);
+    client_turn(&scene.client, 0);
+    cr_assert(scene.seen.messages > first, "it is not read on");
+    scene.seen.endless = 0;
+    turns(&scene);
+    cr_assert_eq(scene.client.unread_count, 0);
     scene_fini(&scene);
 }
 
