@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "core/crypto/secret.h"
+#include "core/http/writer.h"
 
 // Where a token was found; decoded ones lie in `text`.
 struct found {
@@ -93,19 +94,19 @@ static const char *token_find(const struct config_auth *auth, const struct http_
     return NULL;
 }
 
-// Strings as they are and whole numbers in decimal; anything else has no one spelling.
-static bool claim_value(struct bearer *bearer, const json_t *value, uint32_t number) {
-    struct span *target = &bearer->claims.values[number];
+// Strings as they are and whole numbers in decimal, the latter written into `number`; anything else
+// has no one spelling.
+static bool claim_text(const json_t *value, char number[BEARER_NUMBER_BYTES], struct span *text) {
     if (json_is_string(value)) {
-        *target = span_make(json_string_value(value), (uint32_t)json_string_length(value));
-        return target->length > 0;
+        *text = span_make(json_string_value(value), (uint32_t)json_string_length(value));
+        return true;
     }
     if (!json_is_integer(value)) {
         return false;
     }
-    char *text = bearer->numbers[number];
-    int length = snprintf(text, BEARER_NUMBER_BYTES, "%lld", (long long)json_integer_value(value));
-    *target = span_make(text, (uint32_t)length);
+    int length =
+        snprintf(number, BEARER_NUMBER_BYTES, "%lld", (long long)json_integer_value(value));
+    *text = span_make(number, (uint32_t)length);
     return true;
 }
 
@@ -118,7 +119,7 @@ static bool claims_find(struct bearer *bearer, const struct config_route *route)
             json_object_getn(bearer->token.document.root, (const char *)name.data, name.length);
         uint8_t encoded[PLACEHOLDER_BYTES_MAX];
         struct span_mut room = {.data = encoded, .length = sizeof encoded};
-        if (value == NULL || !claim_value(bearer, value, i) ||
+        if (value == NULL || !claim_text(value, bearer->numbers[i], &bearer->claims.values[i]) ||
             route_claim_encode(bearer->claims.values[i], room) == 0) {
             return false;
         }
@@ -128,53 +129,32 @@ static bool claims_find(struct bearer *bearer, const struct config_route *route)
 
 // --- what services are sent
 
-// What has been written of the passed claims.
-struct passing {
-    uint8_t *text;
-    uint32_t length;
-    bool is_over;
-};
-
-static void passing_put(struct passing *passing, struct span bytes) {
-    passing->is_over = passing->is_over || bytes.length > BEARER_PASSED_BYTES - passing->length;
-    if (!passing->is_over) {
-        memcpy(passing->text + passing->length, bytes.data, bytes.length);
-        passing->length += bytes.length;
-    }
-}
-
-// A string, a whole number, `true` or `false`. False: it has no one spelling, or would end the
-// header or divide a list.
-static bool passing_put_one(struct passing *passing, const json_t *value, bool is_of_list) {
+// False: it has no one spelling, or would end the header or divide a list.
+static bool passed_put(struct http_writer *writer, const json_t *value, bool is_of_list) {
     char number[BEARER_NUMBER_BYTES];
     struct span text;
-    if (json_is_string(value)) {
-        text = span_make(json_string_value(value), (uint32_t)json_string_length(value));
-    } else if (json_is_boolean(value)) {
+    if (json_is_boolean(value)) {
         text = span_text(json_is_true(value) ? "true" : "false");
-    } else if (json_is_integer(value)) {
-        int length = snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
-        text = span_make(number, (uint32_t)length);
-    } else {
+    } else if (!claim_text(value, number, &text)) {
         return false;
     }
     bool divides = is_of_list && (text.length == 0 || span_find(text, ',') >= 0);
     if (!http_is_field_value(text) || divides) {
         return false;
     }
-    passing_put(passing, text);
+    http_put(writer, text);
     return true;
 }
 
-static bool passing_put_all(struct passing *passing, const json_t *value) {
+static bool passed_put_all(struct http_writer *writer, const json_t *value) {
     if (!json_is_array(value)) {
-        return passing_put_one(passing, value, false);
+        return passed_put(writer, value, false);
     }
     for (size_t i = 0; i < json_array_size(value); i++) { // bounded by the token's bytes
         if (i > 0) {
-            passing_put(passing, span_text(","));
+            http_put_text(writer, ",");
         }
-        if (!passing_put_one(passing, json_array_get(value, i), true)) {
+        if (!passed_put(writer, json_array_get(value, i), true)) {
             return false;
         }
     }
@@ -182,18 +162,18 @@ static bool passing_put_all(struct passing *passing, const json_t *value) {
 }
 
 static bool passes_fill(struct bearer *bearer, const struct config_auth *auth) {
-    struct passing passing = {.text = bearer->passed_text};
+    struct http_writer writer = {.data = bearer->passed_text, .room = BEARER_PASSED_BYTES};
     for (uint32_t i = 0; i < auth->pass_count; i++) {
         struct span name = auth->passes[i].claim;
         const json_t *value =
             json_object_getn(bearer->token.document.root, (const char *)name.data, name.length);
-        uint32_t first = passing.length;
-        if (value != NULL && !json_is_null(value) && !passing_put_all(&passing, value)) {
+        uint32_t first = writer.length;
+        if (value != NULL && !json_is_null(value) && !passed_put_all(&writer, value)) {
             return false;
         }
-        bearer->passed[i] = span_make(passing.text + first, passing.length - first);
+        bearer->passed[i] = span_make(writer.data + first, writer.length - first);
     }
-    return !passing.is_over;
+    return !writer.is_over;
 }
 
 enum fault_id bearer_open(struct bearer *bearer, const struct jwt_keys *keys,
