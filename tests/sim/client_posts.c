@@ -368,12 +368,7 @@ void client_envelope_connected(struct client *client) {
 }
 
 void client_envelope_tick(struct client *client) {
-    if (client->phase != CLIENT_OPEN || client->waiting != 0) {
-        return;
-    }
-    if (client->left == 0) {
-        client_done(client);
-        client_leave(client);
+    if (!client_may_ask(client)) {
         return;
     }
     client->left--;

@@ -152,6 +152,17 @@ void client_leave(struct client *client) {
     }
 }
 
+bool client_may_ask(struct client *client) {
+    if (client->phase != CLIENT_OPEN || client->waiting != 0) {
+        return false;
+    }
+    if (client->left == 0) {
+        client_done(client);
+        client_leave(client);
+    }
+    return client->phase == CLIENT_OPEN;
+}
+
 static void on_tick(struct sim *sim, void *context, uint64_t life) {
     (void)sim; // the client knows it
     struct client *client = context;

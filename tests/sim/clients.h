@@ -91,6 +91,9 @@ void client_begin_in(struct client *client, uint64_t delay_us); // connects then
 void client_calm(struct client *client);                        // the storm is over
 void client_over(struct client *client);  // the connection is gone: the next begins some time later
 void client_leave(struct client *client); // closes as it should: Close frame, or FIN
+// For a tick of one that asks and waits for each answer: whether the next is due. One that has
+// asked all of its `left` leaves.
+bool client_may_ask(struct client *client);
 void client_tick_in(struct client *client, uint64_t delay_us);
 void client_read(struct client *client); // what has arrived, at its pace
 void client_done(struct client *client); // CALM: has what it wanted
