@@ -5,9 +5,9 @@
 #include "core/conn/conn.h"
 #include "core/ws/frame.h"
 #include "tests/fuzz/conn_output.h"
+#include "tests/fuzz/fuzz_memory.h"
 
 #include <stdlib.h>
-#include <sys/mman.h>
 
 enum {
     WORLD_CONNS = 3,
@@ -42,12 +42,6 @@ struct world {
     uint32_t index; // the connection that the operations mean
 };
 
-static inline void world_reserve(struct memory *memory) {
-    memory->data = mmap(NULL, memory->length, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    check(memory->data != MAP_FAILED);
-}
-
 static inline void world_accept(struct world *world) {
     uint32_t index = conn_open(&world->conns);
     check(index != 0 && index <= WORLD_CONNS);
@@ -62,20 +56,11 @@ static inline void world_accept(struct world *world) {
 }
 
 static inline void world_reserve_all(struct world *world) {
-    world->arena_space.length = WORLD_ARENA_BYTES;
-    world->arena_book.length = arena_book_bytes(WORLD_ARENA_BYTES);
-    world_reserve(&world->arena_space);
-    world_reserve(&world->arena_book);
+    world->arena_space = reserve(WORLD_ARENA_BYTES);
+    world->arena_book = reserve(arena_book_bytes(WORLD_ARENA_BYTES));
     world->memory = (struct conns_memory){
         .connection_max = WORLD_CONNS, .input_max = WORLD_CONNS, .entry_max = WORLD_ENTRIES};
-    conns_memory_size(&world->memory);
-    struct memory *ranges[] = {&world->memory.conn_space,  &world->memory.conn_book,
-                               &world->memory.input_space, &world->memory.input_book,
-                               &world->memory.entry_space, &world->memory.entry_book,
-                               &world->memory.touched};
-    for (uint32_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
-        world_reserve(ranges[i]);
-    }
+    conns_reserve(&world->memory);
     for (uint32_t i = 1; i <= WORLD_CONNS; i++) {
         world->clients[i].bytes = malloc(WORLD_CLIENT_BYTES);
         check(world->clients[i].bytes != NULL);

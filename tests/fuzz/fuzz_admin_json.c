@@ -4,11 +4,11 @@
 // left.
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "core/base/check.h"
 #include "gateway/admin/internal.h"
 #include "gateway/auth/json_memory.h"
+#include "tests/fuzz/fuzz_memory.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -38,13 +38,6 @@ struct world {
     struct admin *admin;
     uint64_t now_ms;
 };
-
-static struct memory reserve(uint64_t bytes) {
-    void *data = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    check(data != MAP_FAILED);
-    return (struct memory){.data = data, .length = bytes};
-}
 
 static void buses_open(struct world *world) {
     struct bus_shared *shared = bus_shared_init(reserve(bus_shared_bytes(1)), 1);
@@ -83,14 +76,7 @@ static struct world *world_open(void) {
                             .handshake_ms = 10000};
     world->memory =
         (struct conns_memory){.connection_max = CONNS, .input_max = CONNS, .entry_max = 1000};
-    conns_memory_size(&world->memory);
-    struct memory *ranges[] = {&world->memory.conn_space,  &world->memory.conn_book,
-                               &world->memory.input_space, &world->memory.input_book,
-                               &world->memory.entry_space, &world->memory.entry_book,
-                               &world->memory.touched};
-    for (uint32_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
-        *ranges[i] = reserve(ranges[i]->length);
-    }
+    conns_reserve(&world->memory);
     conns_init(conns, &world->memory, 1000000);
     world->config.drain_ms = 30000;
     struct admin_options options = {.clients = &world->clients,

@@ -6,10 +6,10 @@
 #include "core/base/check.h"
 #include "core/hub/payload.h"
 #include "gateway/auth/forward_internal.h"
+#include "tests/fuzz/fuzz_memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -51,13 +51,6 @@ uint32_t upstream_ask(struct upstreams *upstreams, const struct upstream_ask *as
 void upstream_drop(struct upstreams *upstreams, uint32_t exchange, bool flushes) {
     check(upstreams == &world->upstreams && exchange == world->exchange && !flushes);
     world->owner = 0; // no event of it comes
-}
-
-static struct memory reserve(uint64_t bytes) {
-    void *data = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    check(data != MAP_FAILED);
-    return (struct memory){.data = data, .length = bytes};
 }
 
 // --- what the answer says, read without core/http

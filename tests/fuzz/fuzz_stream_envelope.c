@@ -8,10 +8,10 @@
 #include "gateway/auth/json_memory.h"
 #include "gateway/route/channel_name.h"
 #include "gateway/stream/internal.h"
+#include "tests/fuzz/fuzz_memory.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -54,13 +54,6 @@ struct world {
     bool is_wrong; // it has sent what is no ask: the Close comes, and nothing behind it
     bool is_closed;
 };
-
-static struct memory reserve(uint64_t bytes) {
-    void *data = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    check(data != MAP_FAILED);
-    return (struct memory){.data = data, .length = bytes};
-}
 
 static void pool_make(struct pool *pool, uint32_t element_bytes, uint32_t limit) {
     pool_init(pool, element_bytes, limit, reserve(pool_space_bytes(element_bytes, limit)),
@@ -110,14 +103,7 @@ static void conns_make(struct world *world) {
                                   .handshake_ms = 10000};
     world->memory =
         (struct conns_memory){.connection_max = CONNS, .input_max = CONNS, .entry_max = 10000};
-    conns_memory_size(&world->memory);
-    struct memory *ranges[] = {&world->memory.conn_space,  &world->memory.conn_book,
-                               &world->memory.input_space, &world->memory.input_book,
-                               &world->memory.entry_space, &world->memory.entry_book,
-                               &world->memory.touched};
-    for (uint32_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
-        *ranges[i] = reserve(ranges[i]->length);
-    }
+    conns_reserve(&world->memory);
     conns_init(&world->conns, &world->memory, 1000000);
 }
 
