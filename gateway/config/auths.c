@@ -92,6 +92,7 @@ static void jwks_read(struct config_reader *reader, const struct config_node *no
     if (copy != NULL) {
         memcpy(copy, bytes.data, bytes.length);
         auth->jwks = span_make(copy, bytes.length);
+        auth->jwks_path = node->text;
         auth->place = node->place;
     }
 }

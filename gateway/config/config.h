@@ -34,6 +34,7 @@ struct config_certificate {
     struct span certificate; // PEM: the leaf first
     struct span key;         // PEM
     struct span ocsp;        // DER: what a responder said of it; empty: nothing
+    struct span key_path;    // as written
     struct config_place place;
 };
 
@@ -65,6 +66,7 @@ struct config_listener {
 struct config_admin {
     struct config_address address;
     struct span token; // contents of token_file without surrounding white space; empty: none needed
+    struct span token_path; // as written; empty: no file
     struct config_place place;
     bool is_present; // false: no admin listener
 };
@@ -261,6 +263,7 @@ struct config_upstream_tls {
     struct span ca;          // PEM: who must have signed a server's certificate
     struct span certificate; // PEM, shown to servers that ask; empty: none
     struct span key;         // PEM
+    struct span key_path;    // as written; empty: no file
     struct config_place place;
     bool is_present;   // a server is asked so
     bool is_system_ca; // `ca` is the system's, and nothing else is said
@@ -337,6 +340,7 @@ struct config_auth {
     struct span name;
     struct config_forward forward;             // CONFIG_AUTH_FORWARD; what follows is of JWT
     struct span jwks;                          // contents of jwks_file, not yet judged
+    struct span jwks_path;                     // as written
     struct span audience;                      // empty: tokens with an audience are refused
     struct span issuer;                        // empty: any
     const struct config_token_source *sources; // the first that has a token decides

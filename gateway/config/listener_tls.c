@@ -67,6 +67,7 @@ static struct config_certificate certificate_keep(struct config_reader *reader,
     struct config_certificate kept = {.place = place};
     config_file_keep(reader, "tls.certificate", section->certificate, &kept.certificate);
     config_file_keep(reader, "tls.key", section->key, &kept.key);
+    kept.key_path = section->key == NULL ? span_empty() : section->key->text;
     config_file_keep(reader, "tls.ocsp_file", section->ocsp_file, &kept.ocsp);
     return kept;
 }

@@ -235,6 +235,7 @@ void config_admin_read(struct config_reader *reader, const struct config_node *m
     schema_read(reader, &admin_schema, map, &section);
     if (section.token_file != NULL) {
         token_read(reader, section.token_file, &config->admin.token);
+        config->admin.token_path = section.token_file->text;
     }
     if (section.address == NULL ||
         !address_read(reader, "admin.address", section.address, &config->admin.address)) {

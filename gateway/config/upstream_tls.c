@@ -57,6 +57,7 @@ void config_upstream_tls_read(struct config_reader *reader,
     }
     config_file_keep(reader, "certificate", section->certificate, &tls->certificate);
     config_file_keep(reader, "key", section->key, &tls->key);
+    tls->key_path = section->key == NULL ? span_empty() : section->key->text;
     if (section->ca != NULL) {
         tls->place = section->ca->place;
         config_file_keep(reader, "ca", section->ca, &tls->ca);

@@ -46,15 +46,19 @@ struct loader {
     uint8_t *lent;
 };
 
+bool files_path(const char *config_path, struct span path, char *full, size_t room) {
+    const char *slash = config_path == NULL ? NULL : strrchr(config_path, '/');
+    bool is_relative = path.length > 0 && path.data[0] != '/' && slash != NULL;
+    int folder = is_relative ? (int)(slash - config_path + 1) : 0;
+    int printed = snprintf(full, room, "%.*s%.*s", folder, is_relative ? config_path : "",
+                           (int)path.length, (const char *)path.data);
+    return printed >= 0 && (size_t)printed < room;
+}
+
 static int loader_load(void *context, const char *path, struct span *bytes) {
     struct loader *loader = context;
     char full[4096];
-    const char *slash = loader->config_path == NULL ? NULL : strrchr(loader->config_path, '/');
-    bool is_relative = path[0] != '/' && slash != NULL;
-    int folder = is_relative ? (int)(slash - loader->config_path + 1) : 0;
-    int printed =
-        snprintf(full, sizeof full, "%.*s%s", folder, is_relative ? loader->config_path : "", path);
-    if (printed < 0 || (size_t)printed >= sizeof full) {
+    if (!files_path(loader->config_path, span_text(path), full, sizeof full)) {
         return -ENAMETOOLONG;
     }
     free(loader->lent);

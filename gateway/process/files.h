@@ -13,6 +13,9 @@ MUST_USE int file_read(const char *path, uint8_t **bytes, uint32_t *length);
 // A configuration from a file, or (path NULL) the built-in demo. NULL: errors holds at least one
 // line. -errno of the file itself is made such a line, too.
 const struct config *files_config_open(const char *path, struct config_errors *errors);
+// Where a file is that the configuration at config_path (NULL: the demo) names: a relative path
+// starts from the configuration's folder. False: longer than the room.
+MUST_USE bool files_path(const char *config_path, struct span path, char *full, size_t room);
 // tokens.c: adds an error for each `auth` whose key set cannot be used.
 void tokens_check(const struct config *config, const char *file, struct config_errors *errors);
 // dialers.c: adds an error for each upstream whose `ca`, `certificate` or `key` cannot be used.

@@ -62,6 +62,7 @@ Test(config, takes_every_global_key) {
     cr_assert(config->kernel_bytes == 3072 && config->worker_queue_bytes == 1 << 30);
     cr_assert(config->log.level == LOG_LEVEL_DEBUG && config->log.is_json);
     cr_assert(text_is(config->admin.token, "secret-token"));
+    cr_assert(text_is(config->admin.token_path, "good.token"));
     cr_assert(config->admin.is_present && config->admin.address.address.port == 9090);
     cr_assert(config->engine.slots == 4096 && config->engine.submissions == 64);
     cr_assert(config->engine.completions == 128 && config->engine.buffers == 32);

@@ -75,6 +75,8 @@ Test(config_upstreams, servers_by_https) {
     cr_assert(!web->servers[2].is_secure && web->servers[2].address.address.port == 80);
     cr_assert(web->tls.is_present && !web->tls.is_system_ca);
     cr_assert(span_is(web->tls.ca, "a chain") && span_is(web->tls.key, "a key"));
+    cr_assert(span_is(web->tls.key_path, "key.pem"));
+    cr_assert_eq(config->upstreams[1].tls.key_path.length, 0);
     cr_assert(!config->upstreams[1].tls.is_present && config->system_ca.length == 0);
     config_close(&config);
 }
