@@ -15,7 +15,8 @@
 #include "gateway/seam/clock.h"
 
 static const char usage[] =
-    "usage: holdfast doctor [-c FILE] [--json | --fix-plan] [--strict] [--pid PID] [--root DIR]\n"
+    "usage: holdfast doctor [-c FILE] [--json | --fix-plan] [--strict] [--pid PID]\n"
+    "                       [--root DIR | --watch S]\n"
     "\n"
     "What this machine allows and what the configuration asks for: each check with the value now,\n"
     "the wanted one and the command that fixes it; then how many connections fit.\n"
@@ -26,18 +27,28 @@ static const char usage[] =
     "  --strict     warnings fail, too\n"
     "  --pid PID    limits and control group of that process instead of this shell's\n"
     "  --root DIR   a recorded proc, sys and etc instead of this machine's\n"
+    "  --watch S    troubles that the kernel counts within S seconds, instead of all since boot\n"
     "\n"
     "Exit status: 0 nothing failed, 1 something did, 2 wrong usage.\n";
+
+enum { WATCH_DIGITS_MAX = 4 };
 
 struct doctor_options {
     const char *config_path;
     const char *root;
     const char *process;
+    const char *watch; // NULL: not
     bool is_json, is_plan, is_strict;
 };
 
 static bool is_number(const char *text) {
     return text[0] != 0 && strspn(text, "0123456789") == strlen(text) && strlen(text) <= 10;
+}
+
+// Seconds of `--watch`; 0: not a number of them, or more than some hours.
+static uint32_t watch_read(const char *text) {
+    return is_number(text) && strlen(text) <= WATCH_DIGITS_MAX ? (uint32_t)strtoul(text, NULL, 10)
+                                                               : 0;
 }
 
 // 0, or the exit status.
@@ -51,7 +62,7 @@ static int options_parse(struct doctor_options *options, int count, char **argum
         {"-c", &options->config_path, NULL},     {"--config", &options->config_path, NULL},
         {"--root", &options->root, NULL},        {"--pid", &options->process, NULL},
         {"--json", NULL, &options->is_json},     {"--fix-plan", NULL, &options->is_plan},
-        {"--strict", NULL, &options->is_strict},
+        {"--strict", NULL, &options->is_strict}, {"--watch", &options->watch, NULL},
     };
     for (int i = 2; i < count; i++) {
         bool is_known = false;
@@ -73,7 +84,10 @@ static int options_parse(struct doctor_options *options, int count, char **argum
         }
     }
     bool has_process = strcmp(options->process, "self") == 0 || is_number(options->process);
-    if (!has_process || (options->is_json && options->is_plan)) {
+    // A recorded machine does not go on counting.
+    bool has_watch =
+        options->watch == NULL || (options->root[0] == 0 && watch_read(options->watch) > 0);
+    if (!has_process || !has_watch || (options->is_json && options->is_plan)) {
         (void)fputs(usage, stderr);
         return 2;
     }
@@ -149,6 +163,11 @@ int doctor_main(int argument_count, char **arguments) {
     examination->probe.now_s = (int64_t)(clock_wall_ms() / 1000);
     if (options.root[0] == 0) {
         probe_ask(&examination->probe);
+    }
+    if (options.watch != NULL) {
+        examination->watched_s = watch_read(options.watch);
+        troubles_read(options.root, examination->troubles_before);
+        (void)sleep(examination->watched_s); // a signal that does not end it cuts it short
     }
     examination_run(examination);
     status = report(&options, examination);

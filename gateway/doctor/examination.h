@@ -9,6 +9,7 @@ enum {
     FINDING_TEXT_BYTES = 160,
     FINDING_FIX_BYTES = 320,
     FINDINGS_MAX = 80,
+    TROUBLES_COUNT = 6,
 };
 
 struct finding {
@@ -37,6 +38,8 @@ struct examination {
     struct machine_source source;
     struct examination_probe probe;
     const struct config *config;
+    uint64_t troubles_before[TROUBLES_COUNT]; // watched_s ago
+    uint32_t watched_s;                       // 0: they are counted since boot
     struct machine machine;
     struct capacity capacity;
     struct finding findings[FINDINGS_MAX];
@@ -44,14 +47,17 @@ struct examination {
     uint32_t counts[VERDICT_COUNT];
 };
 
-// Examines; source, probe and config are set, all else is overwritten.
+// Examines; all up to watched_s is set, all else is overwritten.
 void examination_run(struct examination *examination);
 
 // Its parts: each adds its findings.
 void settings_examine(struct examination *examination);
 void process_examine(struct examination *examination);
 void system_examine(struct examination *examination);
+void card_examine(struct examination *examination);
 void unit_examine(struct examination *examination);
+// system.c: counters of the kernel that say that a limit was met; UINT64_MAX: it has no such one.
+void troubles_read(const char *root, uint64_t counts[TROUBLES_COUNT]);
 // A new finding with nothing said yet; verdict PASS.
 struct finding *finding_add(struct examination *examination, const char *name, const char *why);
 

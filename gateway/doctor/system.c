@@ -3,7 +3,6 @@
 #include "gateway/doctor/tree.h"
 #include "gateway/process/process.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +10,6 @@
 
 enum {
     HASH_CHAIN = 8,
-    INTERFACES_MAX = 64,
     CONNTRACK_FULL_PERCENT = 80,
     CERTIFICATE_DAYS = 14,
     DAY_S = 24 * 3600,
@@ -52,6 +50,8 @@ static enum verdict look_conntrack(const struct examination *examination, struct
     }
     finding_now(finding, "%" PRIu64 " of %" PRIu64, used, most);
     finding_wanted(finding, "below %d %%", CONNTRACK_FULL_PERCENT);
+    finding_fix(finding, "sysctl -w net.netfilter.nf_conntrack_max=%" PRIu64 "   # or NOTRACK",
+                most * 2);
     return used * 100 / most < CONNTRACK_FULL_PERCENT ? VERDICT_PASS : VERDICT_FAIL;
 }
 
@@ -81,59 +81,6 @@ static enum verdict look_time(const struct examination *examination, struct find
     finding_now(finding, is_synchronized ? "synchronized" : "not synchronized");
     finding_wanted(finding, "synchronized");
     return is_synchronized ? VERDICT_PASS : VERDICT_WARN;
-}
-
-// Whether packets of the interface's one queue are spread over CPUs by software.
-static bool has_steering(const char *root, const char *interface) {
-    char path[TREE_PATH_BYTES];
-    char text[256];
-    int printed = snprintf(path, sizeof path, "sys/class/net/%s/queues/rx-0/rps_cpus", interface);
-    return printed > 0 && (size_t)printed < sizeof path &&
-           tree_text(root, path, text, sizeof text) && strspn(text, "0,") != strlen(text);
-}
-
-// The physical interface (one with a device) with the fewest receive queues. False: there is none.
-static bool interface_find(const char *root, char *name, size_t room, uint32_t *queues) {
-    char path[TREE_PATH_BYTES];
-    struct dirent *entry;
-    (void)snprintf(path, sizeof path, "%s/sys/class/net", root); // cut: no such folder
-    DIR *folder = opendir(path);
-    bool is_found = false;
-    for (uint32_t i = 0; folder != NULL && i < INTERFACES_MAX && (entry = readdir(folder)); i++) {
-        (void)snprintf(path, sizeof path, "sys/class/net/%.64s/device", entry->d_name); // it fits
-        if (entry->d_name[0] == '.' || !tree_exists(root, path)) {
-            continue;
-        }
-        (void)snprintf(path, sizeof path, "sys/class/net/%.64s/queues", entry->d_name); // it fits
-        uint32_t count = tree_count(root, path, "rx-");
-        if (!is_found || count < *queues) {
-            *queues = count;
-            (void)snprintf(name, room, "%.15s", entry->d_name); // IFNAMSIZ
-            is_found = true;
-        }
-    }
-    if (folder != NULL) {
-        (void)closedir(folder); // only read from
-    }
-    return is_found;
-}
-
-static enum verdict look_queues(const struct examination *examination, struct finding *finding) {
-    char name[32];
-    uint32_t queues = 0;
-    uint32_t workers = examination->capacity.worker_count;
-    if (!interface_find(examination->source.root, name, sizeof name, &queues)) {
-        return VERDICT_COUNT;
-    }
-    bool is_steered = has_steering(examination->source.root, name);
-    finding_now(finding, "%s: %" PRIu32 " receive queue%s%s", name, queues, queues == 1 ? "" : "s",
-                is_steered ? ", RPS on" : "");
-    finding_wanted(finding, "%" PRIu32 " queues, or RPS", workers);
-    finding_fix(finding,
-                "ethtool -L %s combined %" PRIu32 " || echo %llx "
-                ">/sys/class/net/%s/queues/rx-0/rps_cpus",
-                name, workers, (1ULL << (workers > 31 ? 31 : workers)) - 1, name);
-    return queues >= workers || is_steered ? VERDICT_PASS : VERDICT_WARN;
 }
 
 // Ports that the kernel may give to an outgoing connection are ours only as long as nobody asks.
@@ -237,37 +184,54 @@ static enum verdict look_outgoing(const struct examination *examination, struct 
     return ports >= wanted ? VERDICT_PASS : VERDICT_WARN;
 }
 
+static const struct {
+    const char *name, *remedy;
+} troubles[TROUBLES_COUNT] = {
+    {"ListenOverflows", "net.core.somaxconn"},
+    {"TCPReqQFullDrop", "net.ipv4.tcp_max_syn_backlog"},
+    {"TCPMemoryPressures", "net.ipv4.tcp_mem"},
+    {"TCPAbortOnMemory", "net.ipv4.tcp_mem"},
+    {"TCPTimeWaitOverflow", "net.ipv4.tcp_max_tw_buckets"},
+    {"OfoPruned", "net.ipv4.tcp_rmem"},
+};
+
+void troubles_read(const char *root, uint64_t counts[TROUBLES_COUNT]) {
+    for (uint32_t i = 0; i < TROUBLES_COUNT; i++) {
+        if (!tree_netstat(root, "TcpExt:", troubles[i].name, &counts[i])) {
+            counts[i] = UINT64_MAX;
+        }
+    }
+}
+
 static enum verdict look_troubles(const struct examination *examination, struct finding *finding) {
-    static const struct {
-        const char *name, *remedy;
-    } counters[] = {
-        {"ListenOverflows", "net.core.somaxconn"},
-        {"TCPReqQFullDrop", "net.ipv4.tcp_max_syn_backlog"},
-        {"TCPMemoryPressures", "net.ipv4.tcp_mem"},
-        {"TCPAbortOnMemory", "net.ipv4.tcp_mem"},
-        {"TCPTimeWaitOverflow", "net.ipv4.tcp_max_tw_buckets"},
-    };
+    uint64_t counts[TROUBLES_COUNT];
+    bool is_watched = examination->watched_s > 0;
     enum verdict verdict = VERDICT_COUNT;
     size_t used = 0;
-    for (unsigned i = 0; i < sizeof counters / sizeof counters[0]; i++) {
-        uint64_t value = 0;
-        if (!tree_netstat(examination->source.root, "TcpExt:", counters[i].name, &value)) {
+    troubles_read(examination->source.root, counts);
+    for (uint32_t i = 0; i < TROUBLES_COUNT; i++) {
+        uint64_t before = is_watched ? examination->troubles_before[i] : 0;
+        if (counts[i] == UINT64_MAX || before == UINT64_MAX) {
             continue;
         }
         verdict = verdict == VERDICT_COUNT ? VERDICT_PASS : verdict;
-        if (value > 0) {
+        if (counts[i] > before) {
             verdict = VERDICT_WARN;
-            int printed =
-                snprintf(finding->now + used, sizeof finding->now - used, "%s%s %" PRIu64 " (%s)",
-                         used > 0 ? ", " : "", counters[i].name, value, counters[i].remedy);
+            int printed = snprintf(finding->now + used, sizeof finding->now - used,
+                                   "%s%s %" PRIu64 " (%s)", used > 0 ? ", " : "", troubles[i].name,
+                                   counts[i] - before, troubles[i].remedy);
             used += printed > 0 ? (size_t)printed : 0;
             used = used < sizeof finding->now ? used : sizeof finding->now - 1; // cut: shown only
         }
     }
     if (verdict == VERDICT_PASS) {
-        finding_now(finding, "none since boot");
+        finding_now(finding, "none");
     }
-    finding_wanted(finding, "none that grow");
+    if (is_watched) {
+        finding_wanted(finding, "none in these %" PRIu32 " s", examination->watched_s);
+    } else {
+        finding_wanted(finding, "none since boot");
+    }
     return verdict;
 }
 
@@ -281,7 +245,41 @@ static enum verdict look_orphans(const struct examination *examination, struct f
     }
     finding_now(finding, "%" PRIu64 " of %" PRIu64, orphans, most);
     finding_wanted(finding, "below half");
+    finding_fix(finding, "sysctl -w net.ipv4.tcp_max_orphans=%" PRIu64, most * 2);
     return orphans < most / 2 ? VERDICT_PASS : VERDICT_WARN;
+}
+
+static enum verdict look_time_wait(const struct examination *examination, struct finding *finding) {
+    uint64_t waiting = 0;
+    uint64_t most = 0;
+    const char *root = examination->source.root;
+    if (!tree_field(root, "proc/net/sockstat", "TCP:", 5, &waiting) ||
+        !tree_number(root, "proc/sys/net/ipv4/tcp_max_tw_buckets", 0, &most)) {
+        return VERDICT_COUNT;
+    }
+    finding_now(finding, "%" PRIu64 " of %" PRIu64, waiting, most);
+    finding_wanted(finding, "below half");
+    finding_fix(finding, "sysctl -w net.ipv4.tcp_max_tw_buckets=%" PRIu64, most * 2);
+    return waiting < most / 2 ? VERDICT_PASS : VERDICT_WARN;
+}
+
+// Told, not judged: TLS is done in the process. setsockopt(TCP_ULP) would say more, but loads the
+// module where it may, and a doctor changes nothing.
+static enum verdict look_kernel_tls(const struct examination *examination,
+                                    struct finding *finding) {
+    char text[128];
+    if (!tree_text(examination->source.root, "proc/sys/net/ipv4/tcp_available_ulp", text,
+                   sizeof text)) {
+        return VERDICT_COUNT; // built without TCP_ULP, or a container
+    }
+    bool is_there = false;
+    char *rest = NULL;
+    for (char *word = strtok_r(text, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+        is_there = is_there || strcmp(word, "tls") == 0;
+    }
+    finding_now(finding, is_there ? "loaded" : "not loaded (modprobe tls)");
+    finding_wanted(finding, "nothing: it is not used");
+    return VERDICT_PASS;
 }
 
 static enum verdict look_entropy(const struct examination *examination, struct finding *finding) {
@@ -344,18 +342,21 @@ void system_examine(struct examination *examination) {
          "echo tsc >/sys/devices/system/clocksource/clocksource0/current_clocksource", look_clock},
         {"time of day", "tokens expire by it, and logs are compared by it",
          "timedatectl set-ntp true", look_time},
-        {"receive queues", "with one queue one CPU takes every packet in", NULL, look_queues},
         {"listener ports",
          "an outgoing connection in TIME_WAIT keeps a port from being listened on", NULL,
          look_ports},
         {"outgoing ports",
          "a tunnel is a connection to a service, and one server takes no more of them", NULL,
          look_outgoing},
-        {"troubles since boot", "the kernel has counted what a limit has cost",
-         "nstat -az ListenOverflows TcpExtTCPMemoryPressures   # then the setting in brackets",
+        {"troubles", "the kernel has counted what a limit has cost",
+         "holdfast doctor --watch 10   # what still grows: then the setting in brackets",
          look_troubles},
         {"orphans", "beyond the limit closed connections are reset", NULL, look_orphans},
-        {"entropy", "masks, keys and ids come from it", NULL, look_entropy},
+        {"TIME_WAIT", "beyond the limit connections are forgotten at once, with what is under way",
+         NULL, look_time_wait},
+        {"kernel TLS", "Holdfast encrypts in its own process", NULL, look_kernel_tls},
+        {"entropy", "masks, keys and ids come from it",
+         "# a virtual machine: give it virtio-rng; else: apt-get install rng-tools5", look_entropy},
         {"certificates", "clients refuse one that has expired",
          "# put the new files in place, then: systemctl reload holdfast", look_certificates},
         {"admin API", "a load balancer asks it whether the gateway is ready", NULL, look_admin},

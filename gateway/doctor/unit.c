@@ -183,6 +183,31 @@ static enum verdict look_watchdog(const struct examination *examination, struct 
     return seconds >= 10 ? VERDICT_PASS : VERDICT_WARN;
 }
 
+// The log goes to standard error: to the journal, unless the unit says otherwise. Of files the
+// folder is looked for: systemd opens them, as root.
+static enum verdict look_log(const struct examination *examination, struct finding *finding) {
+    const char *root = examination->source.root;
+    char value[256];
+    if (key_read(examination, finding, value, sizeof value) == VERDICT_COUNT) {
+        return VERDICT_COUNT;
+    }
+    if (value[0] == 0 || strcmp(value, "inherit") == 0) {
+        value[0] = 0;
+        (void)unit_value(root, "StandardOutput", value, sizeof value); // not set: the journal
+        finding_now(finding, "%.120s", value[0] == 0 ? "journal" : value);
+    }
+    finding_wanted(finding, "the journal, or a file whose folder is there");
+    plan_set(finding, "journal");
+    char *path = strchr(value, ':');
+    char *slash = path == NULL ? NULL : strrchr(path, '/');
+    if (slash != NULL) {
+        *slash = 0;
+        path += path[1] == '/' ? 2 : 1; // from the root, whose name ends without a slash
+        return slash < path || tree_exists(root, path) ? VERDICT_PASS : VERDICT_WARN;
+    }
+    return strcmp(value, "null") == 0 ? VERDICT_WARN : VERDICT_PASS;
+}
+
 void unit_examine(struct examination *examination) {
     static const struct check_row rows[] = {
         {"unit: Type", "systemd waits for READY=1 before it starts what comes after", NULL,
@@ -192,6 +217,8 @@ void unit_examine(struct examination *examination) {
         {"unit: TimeoutStopSec", "a stop that takes longer is ended with SIGKILL", NULL, look_stop},
         {"unit: LimitNOFILE", "the limit of the service, whatever this shell has", NULL,
          look_files},
+        {"unit: StandardError", "the log is written there, and lost where nothing takes it", NULL,
+         look_log},
         {"unit: WatchdogSec", "a process that hangs is started anew", NULL, look_watchdog},
     };
     checks_run(examination, rows, sizeof rows / sizeof rows[0]);

@@ -77,6 +77,8 @@ def other_process(t):
         "incomplete": (["--root"], 2),
         "both": (["--json", "--fix-plan"], 2),
         "no-pid": (["--pid", "me"], 2),
+        "no-time": (["--watch", "0"], 2),
+        "recorded": (["--root", "debian", "--watch", "1"], 2),
         "no-file": (["-c", "/nonexistent/holdfast.yaml"], 1),
     },
 )
@@ -115,6 +117,14 @@ def certificates(t, days, verdict):
         found = checks("-c", str(file))["certificates"]
         if found["verdict"] != verdict:
             raise Wrong(f"{found}")
+
+
+@row("holdfast(1), doctor", "--watch counts troubles of that time alone")
+def watch(t):
+    before = time.monotonic()
+    found = checks("--watch", "1")["troubles"]
+    if found["wanted"] != "none in these 1 s" or time.monotonic() - before < 1:
+        raise Wrong(f"{found}")
 
 
 @row("holdfast(1), doctor", "the table is plain text of one line a check, without colour in a pipe")

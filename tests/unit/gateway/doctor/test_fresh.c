@@ -23,10 +23,11 @@ Test(doctor_fresh, findings) {
     doctor_expect(test, "TCP hash table", VERDICT_PASS, "131072");
     doctor_expect(test, "receive queues", VERDICT_WARN, "ens3: 1 receive queue");
     doctor_expect(test, "listener ports", VERDICT_PASS, "32768 to 60999");
-    doctor_expect(test, "troubles since boot", VERDICT_PASS, "none");
+    doctor_expect(test, "troubles", VERDICT_PASS, "none");
     // Not asked of a recorded machine; not there; not installed.
     cr_expect_null(doctor_find(test, "io_uring"));
     cr_expect_null(doctor_find(test, "connection tracking"));
+    cr_expect_null(doctor_find(test, "kernel TLS"));
     cr_expect_null(doctor_find(test, "unit: Type"));
     cr_expect_eq(test->examination.counts[VERDICT_FAIL], 0);
     doctor_close(test);
@@ -123,6 +124,79 @@ Test(doctor_fresh, failures) {
         examination_run(&test->examination);
         doctor_expect(test, rows[i].name, VERDICT_FAIL, rows[i].now);
         cr_expect_geq(test->examination.counts[VERDICT_FAIL], 1);
+        doctor_close(test);
+        free(test);
+    }
+}
+
+// What has run full, or has been told apart: each file as it is, and as it should not be.
+Test(doctor_fresh, in_use) {
+    static const struct {
+        const char *path, *text, *name, *now, *fix; // fix NULL: nothing is wrong
+        enum verdict verdict;
+    } rows[] = {
+        {"proc/net/sockstat", "TCP: inuse 2 orphan 0 tw 32767 alloc 3 mem 0\n", "TIME_WAIT",
+         "32767 of 65536", NULL, VERDICT_PASS},
+        {"proc/net/sockstat", "TCP: inuse 2 orphan 0 tw 32768 alloc 3 mem 0\n", "TIME_WAIT",
+         "32768 of 65536", "tcp_max_tw_buckets=131072", VERDICT_WARN},
+        {"proc/net/sockstat", "TCP: inuse 2 orphan 32768 tw 0 alloc 3 mem 0\n", "orphans",
+         "32768 of 65536", "tcp_max_orphans=131072", VERDICT_WARN},
+        {"proc/net/netstat", "TcpExt: OfoPruned\nTcpExt: 7\n", "troubles",
+         "OfoPruned 7 (net.ipv4.tcp_rmem)", "--watch 10", VERDICT_WARN},
+        {"proc/sys/kernel/random/entropy_avail", "127\n", "entropy", "127 bits", "virtio-rng",
+         VERDICT_WARN},
+        {"proc/sys/net/ipv4/tcp_available_ulp", "espintcp mptcp tls\n", "kernel TLS", "loaded",
+         NULL, VERDICT_PASS},
+        {"proc/sys/net/ipv4/tcp_available_ulp", "mptcp tlsx\n", "kernel TLS",
+         "not loaded (modprobe tls)", NULL, VERDICT_PASS},
+        {"proc/sys/net/ipv4/tcp_available_ulp", "\n", "kernel TLS", "not loaded (modprobe tls)",
+         NULL, VERDICT_PASS},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct doctor_test *test = calloc(1, sizeof *test);
+        cr_assert_not_null(test);
+        doctor_open(test, "debian");
+        doctor_file_write(test->root, rows[i].path, rows[i].text, strlen(rows[i].text));
+        examination_run(&test->examination);
+        doctor_expect(test, rows[i].name, rows[i].verdict, rows[i].now);
+        const char *fix = rows[i].fix == NULL ? "" : rows[i].fix;
+        cr_expect_not_null(strstr(doctor_find(test, rows[i].name)->fix, fix), "%s", fix);
+        doctor_close(test);
+        free(test);
+    }
+}
+
+// Counted since boot, or in the time that was watched: only what grows is shown, by how much.
+Test(doctor_fresh, troubles_meanwhile) {
+    static const char *const texts[] = {
+        "TcpExt: ListenOverflows OfoPruned\nTcpExt: 5 7\n",
+        "TcpExt: ListenOverflows OfoPruned\nTcpExt: 5 9\n",
+    };
+    static const struct {
+        uint32_t watched_s;
+        unsigned text;
+        enum verdict verdict;
+        const char *now, *wanted;
+    } rows[] = {
+        {0, 0, VERDICT_WARN, "ListenOverflows 5 (net.core.somaxconn), OfoPruned 7", "since boot"},
+        {10, 0, VERDICT_PASS, "none", "none in these 10 s"},
+        {10, 1, VERDICT_WARN, "OfoPruned 2 (net.ipv4.tcp_rmem)", "none in these 10 s"},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct doctor_test *test = calloc(1, sizeof *test);
+        cr_assert_not_null(test);
+        doctor_open(test, "debian");
+        doctor_file_write(test->root, "proc/net/netstat", texts[0], strlen(texts[0]));
+        troubles_read(test->root, test->examination.troubles_before);
+        cr_expect_eq(test->examination.troubles_before[2], UINT64_MAX, "it has no such counter");
+        test->examination.watched_s = rows[i].watched_s;
+        const char *text = texts[rows[i].text];
+        doctor_file_write(test->root, "proc/net/netstat", text, strlen(text));
+        examination_run(&test->examination);
+        doctor_expect(test, "troubles", rows[i].verdict, rows[i].now);
+        const struct finding *finding = doctor_find(test, "troubles");
+        cr_expect_not_null(strstr(finding->wanted, rows[i].wanted), "%s", finding->wanted);
+        cr_expect_eq(strncmp(finding->now, rows[i].now, strlen(rows[i].now)), 0);
         doctor_close(test);
         free(test);
     }

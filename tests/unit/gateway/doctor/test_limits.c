@@ -75,6 +75,83 @@ Test(doctor_limits, quota_and_unit) {
     free(test);
 }
 
+// Interrupts of a card with two queues, and where they go.
+Test(doctor_limits, interrupts) {
+    static const struct {
+        const char *first, *second, *now;
+        enum verdict verdict;
+    } rows[] = {
+        {"3", "5", "eth0: on several CPUs", VERDICT_PASS},
+        {"0-15", "0-15", "eth0: on several CPUs", VERDICT_PASS},
+        {"3", "3", "eth0: on CPU 3", VERDICT_WARN},
+        {"3", "", "eth0: on CPU 3", VERDICT_WARN}, // the other is not in use yet
+        {"", "", NULL, VERDICT_PASS},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0] * 2; i++) {
+        struct doctor_test *test = calloc(1, sizeof *test);
+        // A card of its own, and a virtio device, whose interrupts are the PCI device's above it.
+        const char *folder = i % 2 == 0 ? "device/msi_irqs" : "msi_irqs";
+        char path[128];
+        unsigned row = i / 2;
+        cr_assert_not_null(test);
+        doctor_open(test, "tuned");
+        test->examination.source.process = "4711";
+        for (unsigned k = 0; k < 2; k++) {
+            const char *cpus = k == 0 ? rows[row].first : rows[row].second;
+            (void)snprintf(path, sizeof path, "sys/class/net/eth0/%s/%u", folder, 40 + k);
+            doctor_file_write(test->root, path, "msix\n", 5); // the paths fit
+            (void)snprintf(path, sizeof path, "proc/irq/%u/effective_affinity_list", 40 + k);
+            doctor_file_write(test->root, path, cpus, strlen(cpus));
+        }
+        examination_run(&test->examination);
+        if (rows[row].now == NULL) {
+            cr_expect_null(doctor_find(test, "interrupts"));
+        } else {
+            doctor_expect(test, "interrupts", rows[row].verdict, rows[row].now);
+            (void)snprintf(path, sizeof path, "for i in /sys/class/net/eth0/%s/*",
+                           i % 2 == 0 ? folder : "device/../msi_irqs"); // it fits
+            cr_expect_not_null(strstr(doctor_find(test, "interrupts")->fix, path));
+            cr_expect_not_null(strstr(doctor_find(test, "interrupts")->fix, "% 16))"));
+        }
+        doctor_close(test);
+        free(test);
+    }
+}
+
+// The log goes to standard error, and that to where standard output goes unless the unit says more.
+Test(doctor_limits, log_of_the_unit) {
+    static const struct {
+        const char *lines, *now;
+        enum verdict verdict;
+    } rows[] = {
+        {"", "journal", VERDICT_PASS},
+        {"StandardError=syslog\n", "syslog", VERDICT_PASS},
+        {"StandardError=null\n", "null", VERDICT_WARN},
+        {"StandardOutput=null\n", "null", VERDICT_WARN},
+        {"StandardOutput=null\nStandardError=inherit\n", "null", VERDICT_WARN},
+        {"StandardOutput=null\nStandardError=journal\n", "journal", VERDICT_PASS},
+        {"StandardError=append:/var/log/holdfast/out.log\n", "append:/var/log/holdfast/out.log",
+         VERDICT_WARN},
+        {"StandardError=append:/etc/systemd/out.log\n", "append:/etc", VERDICT_PASS},
+        {"StandardError=file:/out.log\n", "file:/out.log", VERDICT_PASS},
+        {"StandardError=fd:log\n", "fd:log", VERDICT_PASS},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct doctor_test *test = calloc(1, sizeof *test);
+        char text[256];
+        cr_assert_not_null(test);
+        doctor_open(test, "tuned");
+        (void)snprintf(text, sizeof text, "[Service]\n%s", rows[i].lines); // it fits
+        doctor_file_write(test->root, "etc/systemd/system/holdfast.service.d/91-log.conf", text,
+                          strlen(text));
+        examination_run(&test->examination);
+        doctor_expect(test, "unit: StandardError", rows[i].verdict, rows[i].now);
+        cr_expect_str_eq(doctor_find(test, "unit: StandardError")->value, "journal");
+        doctor_close(test);
+        free(test);
+    }
+}
+
 #define SERVICES                                                                                   \
     "listeners: [{address: 127.0.0.1:80}]\nworkers: 2\n"                                           \
     "upstreams: {site: {servers: [\"http://127.0.0.1:3000\", \"http://127.0.0.1:3001\"], "         \
