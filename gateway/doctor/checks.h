@@ -3,6 +3,8 @@
 #pragma once
 #include "gateway/doctor/examination.h"
 
+#include <stddef.h>
+
 struct check_row {
     const char *name;
     const char *why;
@@ -13,6 +15,9 @@ struct check_row {
 };
 
 void checks_run(struct examination *examination, const struct check_row *rows, uint32_t count);
+
+// unit.c: what the systemd unit and its drop-ins say of `key`. False: nothing, or there is no unit.
+bool unit_value(const char *root, const char *key, char *value, size_t room);
 
 // printf into the finding's texts, cut where they end: they are shown only.
 __attribute__((format(printf, 2, 3))) void finding_now(struct finding *finding, const char *format,

@@ -159,6 +159,7 @@ int doctor_main(int argument_count, char **arguments) {
         free(examination);
         return 1;
     }
+    examination->config_path = options.config_path;
     examination->source = (struct machine_source){.root = options.root, .process = options.process};
     examination->probe.now_s = (int64_t)(clock_wall_ms() / 1000);
     if (options.root[0] == 0) {

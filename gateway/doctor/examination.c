@@ -40,6 +40,7 @@ void examination_run(struct examination *examination) {
     settings_examine(examination);
     system_examine(examination);
     card_examine(examination);
+    access_examine(examination);
     unit_examine(examination);
     for (uint32_t i = 0; i < examination->finding_count; i++) {
         examination->counts[examination->findings[i].verdict]++;

@@ -38,6 +38,7 @@ struct examination {
     struct machine_source source;
     struct examination_probe probe;
     const struct config *config;
+    const char *config_path;                  // of its file; NULL: the demo
     uint64_t troubles_before[TROUBLES_COUNT]; // watched_s ago
     uint32_t watched_s;                       // 0: they are counted since boot
     struct machine machine;
@@ -55,6 +56,7 @@ void settings_examine(struct examination *examination);
 void process_examine(struct examination *examination);
 void system_examine(struct examination *examination);
 void card_examine(struct examination *examination);
+void access_examine(struct examination *examination);
 void unit_examine(struct examination *examination);
 // system.c: counters of the kernel that say that a limit was met; UINT64_MAX: it has no such one.
 void troubles_read(const char *root, uint64_t counts[TROUBLES_COUNT]);

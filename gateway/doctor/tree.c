@@ -122,6 +122,17 @@ uint32_t tree_count(const char *root, const char *folder, const char *prefix) {
     return count;
 }
 
+int tree_link(const char *root, const char *path, char *text, size_t room) {
+    char full[TREE_PATH_BYTES];
+    if (!path_join(root, path, full)) {
+        return -ENAMETOOLONG;
+    }
+    ssize_t length = readlink(full, text, room - 1);
+    int error = length < 0 ? -errno : 0;
+    text[error == 0 ? length : 0] = 0;
+    return error;
+}
+
 bool tree_exists(const char *root, const char *path) {
     char full[TREE_PATH_BYTES];
     return path_join(root, path, full) && access(full, F_OK) == 0;

@@ -21,4 +21,6 @@ bool tree_field(const char *root, const char *path, const char *key, uint32_t fi
 bool tree_netstat(const char *root, const char *group, const char *name, uint64_t *value);
 // How many entries of a folder begin with `prefix`; 0 when there is no such folder.
 uint32_t tree_count(const char *root, const char *folder, const char *prefix);
+// Where a symbolic link leads to, cut to the room. 0, or -errno.
+int tree_link(const char *root, const char *path, char *text, size_t room);
 bool tree_exists(const char *root, const char *path);

@@ -71,7 +71,7 @@ static uint32_t drop_ins_list(const char *root, char names[][DROP_IN_NAME_BYTES]
     return count;
 }
 
-static bool unit_value(const char *root, const char *key, char *value, size_t room) {
+bool unit_value(const char *root, const char *key, char *value, size_t room) {
     const char *unit = unit_find(root);
     char names[DROP_INS_MAX][DROP_IN_NAME_BYTES];
     if (unit == NULL) {

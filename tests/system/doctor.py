@@ -119,6 +119,31 @@ def certificates(t, days, verdict):
             raise Wrong(f"{found}")
 
 
+@row(
+    "holdfast(1), doctor",
+    "a token that others may read is a warning, and its command closes the file",
+    cases={"closed": (0o600, "PASS"), "open": (0o644, "WARN")},
+)
+def secrets(t, mode, verdict):
+    with tempfile.TemporaryDirectory(prefix="holdfast test-") as folder:
+        token, file = pathlib.Path(folder, "admin.token"), pathlib.Path(folder, "c.yaml")
+        token.write_text("secret\n")
+        token.chmod(mode)
+        file.write_text(
+            "listeners:\n  - {address: '127.0.0.1:8080'}\n"
+            "admin: {address: '127.0.0.1:9090', token_file: admin.token}\n"
+            "routes:\n  - {path: /echo, echo: {}}\n"
+        )
+        found = checks("-c", str(file))["secret files"]
+        if found["verdict"] != verdict:
+            raise Wrong(f"{found}")
+        if verdict == "WARN":
+            subprocess.run(["sh", "-c", found["fix"]], check=True)
+            found = checks("-c", str(file))["secret files"]
+        if found["verdict"] != "PASS" or "fix" in found:
+            raise Wrong(f"{found}")
+
+
 @row("holdfast(1), doctor", "--watch counts troubles of that time alone")
 def watch(t):
     before = time.monotonic()

@@ -28,6 +28,7 @@ Test(doctor_fresh, findings) {
     cr_expect_null(doctor_find(test, "io_uring"));
     cr_expect_null(doctor_find(test, "connection tracking"));
     cr_expect_null(doctor_find(test, "kernel TLS"));
+    cr_expect_null(doctor_find(test, "trusted addresses"));
     cr_expect_null(doctor_find(test, "unit: Type"));
     cr_expect_eq(test->examination.counts[VERDICT_FAIL], 0);
     doctor_close(test);

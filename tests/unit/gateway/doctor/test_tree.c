@@ -1,5 +1,8 @@
 // Reading numbers out of the kernel's files.
 #include "gateway/doctor/tree.h"
+
+#include <errno.h>
+
 #include "tests/unit/gateway/doctor/doctor_test.h"
 
 Test(doctor_tree, numbers) {
@@ -63,6 +66,14 @@ Test(doctor_tree, text_and_folders) {
     cr_expect_eq(tree_count(test->root, "sys/class/net/ens3/nothing", "rx-"), 0);
     cr_expect(tree_exists(test->root, "sys/class/net/ens3/device"));
     cr_expect_not(tree_exists(test->root, "sys/class/net/lo/device"));
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/link", test->root); // it fits
+    cr_assert_eq(symlink("0123456789", path), 0);
+    cr_expect_eq(tree_link(test->root, "link", text, sizeof text), 0);
+    cr_expect_str_eq(text, "0123456", "cut to the room");
+    cr_expect_eq(tree_link(test->root, "proc", text, sizeof text), -EINVAL, "no link");
+    cr_expect_str_eq(text, "");
+    cr_expect_eq(tree_link(test->root, "nothing", text, sizeof text), -ENOENT);
     doctor_close(test);
     free(test);
 }
