@@ -167,6 +167,7 @@ static enum verdict look_cpus(const struct examination *examination, struct find
                     milli / 1000, milli % 1000 / 100);
     }
     finding_wanted(finding, "one for each of %" PRIu32 " workers", workers);
+    finding_fix(finding, "# workers: as many as CPUs; or CPUQuota=%" PRIu32 "00%%", workers);
     uint64_t milli_wanted = (uint64_t)workers * 1000;
     return machine->cpus >= workers && milli >= milli_wanted ? VERDICT_PASS : VERDICT_WARN;
 }
@@ -204,15 +205,17 @@ static enum verdict look_core(const struct examination *examination, struct find
 
 void process_examine(struct examination *examination) {
     static const struct check_row rows[] = {
-        {"kernel", "deferred task work of io_uring came with Linux 6.1", NULL, look_kernel},
-        {"io_uring", "everything is done on rings", NULL, look_ring},
+        {"kernel", "deferred task work of io_uring came with Linux 6.1",
+         "apt-get install linux-image-amd64   # Debian 12 and newer; then reboot", look_kernel},
+        {"io_uring", "everything is done on rings",
+         "sysctl -w kernel.io_uring_disabled=0   # or a seccomp profile that allows it", look_ring},
         {"kernel.io_uring_disabled", "1 leaves io_uring to privileged processes, 2 to nobody",
          "sysctl -w kernel.io_uring_disabled=0", look_disabled},
         {"seccomp", "a container's filter may deny io_uring: Docker's own does",
          "docker run --security-opt seccomp=/usr/share/holdfast/tuning/seccomp.json", look_seccomp},
         {"peer address on the ring",
-         "without it connections are accepted one at a time, with memory for each address", NULL,
-         look_peer_name},
+         "without it connections are accepted one at a time, with memory for each address",
+         "apt-get install -t bookworm-backports linux-image-amd64   # then reboot", look_peer_name},
         {"descriptor limit", "the table of each ring is as large as this limit of the process",
          NULL, look_files},
         {"locked memory", "engine.zero_copy registers the message memory, which locks it",

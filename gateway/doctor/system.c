@@ -298,6 +298,7 @@ static enum verdict look_admin(const struct examination *examination, struct fin
     if (!admin->is_present) {
         finding_now(finding, "no admin listener");
         finding_wanted(finding, "one, for /ready and /metrics");
+        finding_fix(finding, "# admin: {address: 127.0.0.1:9090}");
         return VERDICT_WARN;
     }
     bool has_token = admin->token.length > 0;

@@ -75,6 +75,39 @@ Test(doctor_limits, quota_and_unit) {
     free(test);
 }
 
+// Nothing is complained of without a remedy: on every machine that we know, with a ring and without
+// one, under a configuration that fits none of them.
+Test(doctor_limits, every_complaint_has_a_remedy) {
+    static const char *const trees[] = {"debian", "container", "tuned", NULL}; // NULL: this one
+    uint32_t complaints = 0;
+    for (unsigned i = 0; i < 2 * sizeof trees / sizeof trees[0]; i++) {
+        struct doctor_test *test = calloc(1, sizeof *test);
+        const char *tree = trees[i / 2];
+        cr_assert_not_null(test);
+        doctor_open(test, tree == NULL ? "debian" : tree);
+        test->examination.source.root = tree == NULL ? "" : test->root;
+        test->examination.probe =
+            (struct examination_probe){.is_asked = true, .ring_error = i % 2 == 0 ? 0 : -1};
+        doctor_config_set(test, "listeners: [{address: 127.0.0.1:40000}]\nworkers: 64\n"
+                                "limits: {connections: 50000000}\n"
+                                "keepalive: {ping: 2s, pong: 1s}\n"
+                                "upstreams: {web: {servers: [\"http://127.0.0.1:1\"]}}\n"
+                                "trusted: [0.0.0.0/0]\n"
+                                "routes: [{path: /, tunnel: {upstream: web}}]\n");
+        doctor_file_write(test->root, "proc/sys/kernel/osrelease", "5.10.0\n", 7);
+        examination_run(&test->examination);
+        for (uint32_t k = 0; k < test->examination.finding_count; k++) {
+            const struct finding *finding = &test->examination.findings[k];
+            cr_expect(finding->verdict == VERDICT_PASS || finding->fix[0] != 0, "%s: %s",
+                      finding->name, finding->now);
+            complaints += finding->verdict != VERDICT_PASS;
+        }
+        doctor_close(test);
+        free(test);
+    }
+    cr_expect_gt(complaints, 60);
+}
+
 // Interrupts of a card with two queues, and where they go.
 Test(doctor_limits, interrupts) {
     static const struct {
