@@ -25,8 +25,9 @@ enum {
     SENDS_BUSY_MAX = 64,  // fan-out sends per turn while other work is ready: 0.2 ms (decision 4)
     SENDS_IDLE_MAX = 256, // when nothing else is; never over 512
     SEND_PIECES_MAX = 16, // spans gathered into one send
-    EXPIRIES_MAX = 256,   // timers handled per turn: 256 x about 1 us
-    COMPLETIONS_TURN_MAX = 1024, // per ring and turn
+    ZERO_COPY_BYTES_MIN = 10 << 10, // shorter sends are cheaper copied (kernel, msg_zerocopy.rst)
+    EXPIRIES_MAX = 256,             // timers handled per turn: 256 x about 1 us
+    COMPLETIONS_TURN_MAX = 1024,    // per ring and turn
     UNREAPED_TURNS_MAX = 8,      // until a send that ended is read all the same: a completion queue
                                  // of twice the default size
     FANOUT_BYTES_MAX = 64 << 10, // of the messages that one fan-out carries: what a socket takes

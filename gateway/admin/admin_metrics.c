@@ -73,6 +73,9 @@ static void merge(struct call_metrics *sum, const struct call_metrics *part) {
     sum->submission_full += part->submission_full;
     sum->completion_overflows += part->completion_overflows;
     sum->starved += part->starved;
+    sum->zero_copy_sends += part->zero_copy_sends;
+    sum->zero_copy_copied += part->zero_copy_copied;
+    sum->zero_copy_refused += part->zero_copy_refused;
     sum->memory_tables += part->memory_tables;
     sum->memory_inputs += part->memory_inputs;
     sum->memory_entries += part->memory_entries;
@@ -268,6 +271,14 @@ static void all_print(struct text *out, const struct admin *admin, const struct 
     counter_print(out, "ring_completion_overflows_total",
                   "Times the kernel kept completions back because the completion queue was full",
                   sum->completion_overflows);
+    counter_print(out, "zero_copy_sends_total", "Sends from registered memory (engine.zero_copy)",
+                  sum->zero_copy_sends);
+    counter_print(out, "zero_copy_copied_total",
+                  "Of those, copied by the kernel after all: the way to the peer allows no other",
+                  sum->zero_copy_copied);
+    counter_print(out, "zero_copy_refused_total",
+                  "Times that memory could not be registered: the limit of locked memory",
+                  sum->zero_copy_refused);
     gauge_print(out, "tls_handshakes_in_progress", "TLS handshakes in progress", sum->tls_shaking);
     expiries_print(out, admin);
     counters_print(out, &sum->counters);

@@ -37,6 +37,11 @@
 //      while more slots are free than connections can wait (the listen backlog, and accepts not
 //      yet taken by io_next); below that, io_accept_one, never more than there are free slots.
 //      Clients beyond that wait in the backlog.
+//  P10 After io_memory_lend, a send (not a sendmsg) of ZERO_COPY_BYTES_MIN bytes or more that lies
+//  in
+//      one of the range's steps of 2 MiB may leave without a copy: its completion then comes when
+//      the peer has acknowledged it, and io_send_cancel resets the peer: what it has not received
+//      is lost, the count tells what had been handed over.
 #pragma once
 #include "core/base/address.h"
 #include "core/base/check.h"
@@ -112,6 +117,9 @@ struct io_features {
 
 struct io_stats {
     uint64_t enters, completions, submission_full, completion_overflows, sleeps, doorbells;
+    uint64_t zero_copy_sends;   // that left from registered memory
+    uint64_t zero_copy_copied;  // of those, copied by the kernel after all (loopback; 0 on 6.1)
+    uint64_t zero_copy_refused; // times that memory could not be registered (RLIMIT_MEMLOCK)
 };
 
 struct io;
@@ -133,6 +141,13 @@ struct io_features io_features(const struct io *io);
 struct io_stats io_stats(const struct io *io);
 // User memory of rings and receive buffers, touched or not.
 uint64_t io_ring_bytes(const struct io *io);
+
+// Once, before anything is sent: the memory (a multiple of 2 MiB) that P10 speaks of. Nothing is
+// touched or pinned yet; a step of 2 MiB is, at the first large send from it. 0 or -errno.
+MUST_USE int io_memory_lend(struct io *io, struct memory memory);
+// Before pages of it go back to the kernel (madvise): a registration would keep the old ones, and
+// send them. No send from them is under way. Nothing happens to memory that was not lent.
+void io_memory_return(struct io *io, struct memory pages);
 
 // A listening socket for this thread. TCP_NODELAY is always set; it and the values below are
 // inherited by accepted sockets. An IPv6 address accepts IPv6 only, except `::`, which accepts

@@ -14,6 +14,7 @@ enum {
     RING_FLAGS = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
     GROUP_NONE = 15, // in a tag: this receive takes no buffer of the ring
     PEER_BYTES_MAX = 28,
+    SEND_FLAGS = MSG_NOSIGNAL | MSG_WAITALL,
 };
 
 // user_data: operation 4 bits, buffer group 4, ring 8, generation 16, slot 32. The group tells a
@@ -46,12 +47,21 @@ struct io_message {
     };
 };
 
+// A send without a copy that is under way on a slot.
+struct io_zero_send {
+    const uint8_t *data; // NULL: none is
+    uint32_t length;     // 0: it was cancelled
+    int32_t result;      // of its first completion
+};
+
 struct io_ring {
     struct io_uring uring;
-    struct io_message *messages; // RING_MESSAGES_MAX, used anew after each submission
-    uint64_t *is_sendmsg;        // bit by slot: its latest send was a sendmsg (io_send_cancel)
-    uint32_t message_count;      // used since the last submission
-    uint32_t taken_count;        // completions handed out since the last io_turn
+    struct io_message *messages;     // RING_MESSAGES_MAX, used anew after each submission
+    uint64_t *is_sendmsg;            // bit by slot: its latest send was a sendmsg (io_send_cancel)
+    uint64_t *steps_registered;      // bit by step of the lent memory; NULL: none was lent
+    struct io_zero_send *zero_sends; // by slot; NULL as above
+    uint32_t message_count;          // used since the last submission
+    uint32_t taken_count;            // completions handed out since the last io_turn
     uint8_t group_count;
     bool is_registered;     // its descriptor is registered with this thread
     bool has_close;         // a close was prepared since the last submission
@@ -75,10 +85,13 @@ struct io {
     bool is_bell_due;  // the bell has not been looked at in this turn
     int error;         // -errno that cannot be mended; io_turn returns it
     uint32_t ring_count;
-    uint32_t ring_first;   // where io_next starts in this turn
-    uint32_t ring_visited; // rings that io_next has finished in this turn
-    bool is_cooperative;   // completions are posted on the way out of any system call (open.c)
-    bool knows_unix_left;  // the kernel says what is left on a Unix socket
+    uint32_t ring_first;     // where io_next starts in this turn
+    uint32_t ring_visited;   // rings that io_next has finished in this turn
+    bool is_cooperative;     // completions are posted on the way out of any system call (open.c)
+    bool knows_unix_left;    // the kernel says what is left on a Unix socket
+    bool knows_copied;       // it says whether a send without a copy was one (6.2)
+    bool is_pinning_refused; // until registered memory comes back
+    struct memory lent;      // io_memory_lend; of length 0: none
     struct io_features features;
     struct io_options options; // clamped
     struct io_stats stats;
@@ -117,6 +130,18 @@ MUST_USE int ring_enter(struct io *io, struct io_ring *ring, enum enter_mode mod
 // `count` free entries are promised to follow each other in one submission. Never NULL.
 struct io_uring_sqe *ring_entry(struct io *io, struct io_ring *ring, uint32_t count);
 struct io_message *ring_message(struct io *io, struct io_ring *ring);
+
+// prepare.c
+void send_copying(struct io *io, struct io_handle handle, struct span bytes);
+
+// zero_copy.c
+MUST_USE int zero_copy_open(const struct io *io, struct io_ring *ring); // when memory was lent
+// False: the bytes are to be copied, nothing was prepared.
+bool zero_copy_send(struct io *io, struct io_handle handle, struct span bytes);
+// Of a completion of IO_SEND: true when it is one for the caller.
+bool zero_copy_settle(struct io *io, const struct io_uring_cqe *entry,
+                      struct io_completion *completion);
+void zero_copy_cancel(struct io *io, struct io_handle handle); // behind the cancel itself
 
 // features.c
 bool features_signal_at_once(void); // see uring_compat.h; on a ring of its own, gone afterwards

@@ -69,6 +69,8 @@ static void ring_shut(struct io_ring *ring) {
     }
     free(ring->messages);
     free(ring->is_sendmsg);
+    free(ring->steps_registered);
+    free(ring->zero_sends);
 }
 
 // The direct descriptors, all empty. By hand: io_uring_register_files_sparse raises the process'
@@ -87,7 +89,8 @@ static int ring_fill(struct io *io, struct io_ring *ring) {
         return -ENOMEM;
     }
     int error = table_open(io, ring);
-    return error != 0 ? error : group_open(io, ring);
+    error = error != 0 ? error : group_open(io, ring);
+    return error == 0 && io->lent.length > 0 ? zero_copy_open(io, ring) : error;
 }
 
 // All rings signal this eventfd while the thread sleeps. One ring needs none: it sleeps in its own
@@ -218,6 +221,7 @@ uint64_t io_ring_bytes(const struct io *io) {
         bytes += ring->uring.cq.ring_sz +
                  (uint64_t)ring->uring.sq.ring_entries * sizeof(struct io_uring_sqe);
         bytes += RING_MESSAGES_MAX * sizeof *ring->messages + (io->options.slots + 63) / 64 * 8;
+        bytes += ring->zero_sends == NULL ? 0 : io->options.slots * sizeof *ring->zero_sends;
         for (uint32_t group = 0; group < ring->group_count; group++) {
             bytes += ring->groups[group].map_bytes;
         }

@@ -81,6 +81,7 @@ void io_send_cancel(struct io *io, struct io_handle handle) {
     uint64_t word = ring_get(io, handle.ring)->is_sendmsg[handle.slot / 64];
     bool is_sendmsg = (word >> (handle.slot % 64) & 1) != 0;
     cancel_prepare(entry_take(io, handle), is_sendmsg ? IO_SENDMSG : IO_SEND, handle);
+    zero_copy_cancel(io, handle);
 }
 
 void io_connect_cancel(struct io *io, struct io_handle handle) {
@@ -129,8 +130,6 @@ void io_receive(struct io *io, struct io_handle handle, struct span_mut target) 
 
 // --- send
 
-enum { SEND_FLAGS = MSG_NOSIGNAL | MSG_WAITALL };
-
 static void sendmsg_note(struct io *io, struct io_handle handle, bool is_sendmsg) {
     check(handle.slot < io->options.slots);
     uint64_t *word = &io->rings[handle.ring].is_sendmsg[handle.slot / 64];
@@ -140,12 +139,18 @@ static void sendmsg_note(struct io *io, struct io_handle handle, bool is_sendmsg
     }
 }
 
-void io_send(struct io *io, struct io_handle handle, struct span bytes) {
-    check(bytes.length > 0);
+void send_copying(struct io *io, struct io_handle handle, struct span bytes) {
     struct io_uring_sqe *entry = entry_take(io, handle);
     io_uring_prep_send(entry, (int)handle.slot, bytes.data, bytes.length, SEND_FLAGS);
     entry_finish(entry, IO_SEND, handle);
+}
+
+void io_send(struct io *io, struct io_handle handle, struct span bytes) {
+    check(bytes.length > 0 && handle.ring < io->ring_count);
     sendmsg_note(io, handle, false);
+    if (!zero_copy_send(io, handle, bytes)) {
+        send_copying(io, handle, bytes);
+    }
 }
 
 void io_sendmsg(struct io *io, struct io_handle handle, const struct span *pieces,

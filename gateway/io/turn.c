@@ -131,7 +131,8 @@ static void receive_decode(struct io *io, uint32_t group, const struct io_uring_
     }
 }
 
-static void completion_decode(struct io *io, const struct io_uring_cqe *entry,
+// False: one that the caller does not hear of.
+static bool completion_decode(struct io *io, const struct io_uring_cqe *entry,
                               struct io_completion *completion) {
     uint64_t tag = entry->user_data;
     *completion = (struct io_completion){
@@ -149,9 +150,14 @@ static void completion_decode(struct io *io, const struct io_uring_cqe *entry,
     case IO_POLL:
         completion->result = entry->res >= 0 ? poll_events(entry->res) : entry->res;
         break;
+    case IO_SEND:
+        return zero_copy_settle(io, entry, completion);
+    case IO_NONE:
+        return false;
     default:
         break;
     }
+    return true;
 }
 
 // The next completion of the ring. The loop ends: with the queue, or with the budget.
@@ -159,14 +165,16 @@ static bool completion_take(struct io *io, struct io_ring *ring, struct io_compl
     struct io_uring_cq *queue = &ring->uring.cq;
     while (ring->taken_count < COMPLETIONS_TURN_MAX && ring_ready(ring) != 0) {
         uint32_t head = *queue->khead;
-        completion_decode(io, &queue->cqes[head & queue->ring_mask], completion);
+        bool is_asked_for =
+            completion_decode(io, &queue->cqes[head & queue->ring_mask], completion);
         __atomic_store_n(queue->khead, head + 1, __ATOMIC_RELEASE);
         ring->taken_count++;
         io->stats.completions++;
-        if (completion->operation != IO_DOORBELL) {
+        if (completion->operation == IO_DOORBELL) {
+            bell_resume(io, completion);
+        } else if (is_asked_for) {
             return true;
         }
-        bell_resume(io, completion);
     }
     return false;
 }

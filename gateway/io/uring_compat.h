@@ -9,6 +9,8 @@
 // |                             |       |                 | completes -EOPNOTSUPP                 |
 // | bytes left on a Unix socket | 6.17  | one receive at  | a receive that filled its memory says |
 // |                             |       | open            | is_socket_ready                       |
+// | whether a send without a    | 6.2   | the first such  | io_stats.zero_copy_copied stays 0     |
+// | copy was copied after all   |       | send            |                                       |
 // | waits that are no I/O wait  | 6.15  | feature bit 17  | idle workers show as iowait           |
 // | a registered eventfd is     | lost  | one poll at     | an io of several rings sets them up   |
 // | signalled from within a     | in    | open            | with COOP_TASKRUN (open.c)            |
@@ -30,7 +32,9 @@ enum {
     COMPAT_SOCKET_SETSOCKOPT = 3,
     COMPAT_FEATURE_NO_IOWAIT = 1 << 17,
     COMPAT_ENTER_NO_IOWAIT = 1 << 7,
+    COMPAT_SEND_ZC_REPORT_USAGE = 1 << 3, // in ioprio of IORING_OP_SEND_ZC
 };
+#define COMPAT_NOTIF_ZC_COPIED (1u << 31) // in the result of its notification
 
 static_assert(offsetof(struct io_uring_sqe, cmd_op) == 8, "kernel ABI");
 static_assert(offsetof(struct io_uring_sqe, addr) == 16, "level and option name stand here");

@@ -294,10 +294,6 @@ int process_launch(struct process *process) {
     signals_open(process_doorbell(process));
     capacity_warn(process, descriptors);
     process_occupied_warn(process);
-    if (process->config->engine.zero_copy) {
-        log_event(process->log, LOG_LEVEL_WARN, "no_effect", log_text("key", "engine.zero_copy"),
-                  log_text("text", "not built yet: every send copies"));
-    }
     site_tls_warn(process);
     uint32_t started = 0;
     for (; started < process->worker_count; started++) {

@@ -97,6 +97,7 @@ struct call_metrics {
     uint64_t channels, subscriptions;
     uint64_t rings, ring_slots, ring_slots_used;
     uint64_t enters, submission_full, completion_overflows, starved;
+    uint64_t zero_copy_sends, zero_copy_copied, zero_copy_refused;
     // user memory by owner, bytes of pages touched
     uint64_t memory_tables, memory_inputs, memory_entries, memory_hub, memory_arena_touched,
         memory_arena_used, memory_rings, memory_tls, memory_tls_library;

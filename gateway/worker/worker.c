@@ -154,6 +154,7 @@ static void give_back(struct worker *worker, uint64_t now_ms) {
         }
     }
     if (arena_release_next(&worker->arena, &step)) {
+        io_memory_return(worker->io, step);
         (void)madvise(step.data, step.length, MADV_DONTNEED); // as above
     }
     if (worker->clients.secures != NULL && secures_release_next(&worker->secures, &step)) {

@@ -167,15 +167,15 @@ static void layout_make(struct layout *layout, struct worker_reserve *reserve,
 
 // Transparent huge pages would make one touched page two megabytes: density goes before speed here.
 static int reserve_open(struct worker_reserve *reserve, uint64_t bytes) {
-    void *data = mmap(NULL, bytes + POOL_STEP_BYTES, PROT_READ | PROT_WRITE,
+    uint64_t whole = bytes + POOL_STEP_BYTES;
+    void *data = mmap(NULL, whole, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (data == MAP_FAILED) {
         return -errno;
     }
-    (void)madvise(data, bytes + POOL_STEP_BYTES,
-                  MADV_NOHUGEPAGE); // a kernel without huge pages refuses: nothing is lost
-    (void)madvise(data, bytes + POOL_STEP_BYTES,
-                  MADV_DONTDUMP); // a core dump holds structure, not what clients said
+    // A kernel without huge pages refuses: nothing is lost.
+    (void)madvise(data, whole, MADV_NOHUGEPAGE);
+    (void)madvise(data, whole, MADV_DONTDUMP); // a core dump holds structure, not clients' words
     uintptr_t start = ((uintptr_t)data + POOL_STEP_BYTES - 1) / POOL_STEP_BYTES * POOL_STEP_BYTES;
     reserve->memory = (struct memory){.data = (uint8_t *)start, .length = bytes};
     return 0;
@@ -442,8 +442,12 @@ int worker_open(struct worker *worker, const struct worker_options *options, con
     json_memory_set(&worker->arena);
     hub_open(worker, &layout, options->random);
     conns_open(worker, &layout, options);
-    if (!deflate_open(worker, &layout)) {
-        return -ENOMEM;
+    error = deflate_open(worker, &layout) ? 0 : -ENOMEM;
+    if (error == 0 && config->engine.zero_copy) {
+        error = io_memory_lend(worker->io, layout.arena_space);
+    }
+    if (error != 0) {
+        return error;
     }
     struct bus_options bus = {.shared = options->bus_shared,
                               .self = options->index,
@@ -487,11 +491,10 @@ void worker_close(struct worker *worker) {
         secures_fini(&worker->secures);
         worker->clients.secures = NULL;
     }
-    if (worker->reserve.memory.data != NULL) {
-        // The slack in front of the aligned start stays reserved until the process ends: it was
-        // never touched.
-        (void)munmap(worker->reserve.memory.data,
-                     worker->reserve.memory.length); // a range of ours: it cannot fail
-        worker->reserve.memory.data = NULL;
+    struct memory *memory = &worker->reserve.memory;
+    if (memory->data != NULL) {
+        // The slack in front of the aligned start, never touched, stays until the process ends.
+        (void)munmap(memory->data, memory->length); // a range of ours: it cannot fail
+        memory->data = NULL;
     }
 }

@@ -3,7 +3,7 @@
 
 SIM, SIM_TLS, CLOSE, QUEUE, RING = "sim", "sim-tls", "contract_close", "contract_queue", "contract_ring"
 SEND, RECEIVE, SLOT, LISTEN = "contract_send", "contract_receive", "contract_slot", "contract_listen"
-DOORBELL = "contract_doorbell"
+DOORBELL, ZERO_COPY = "contract_doorbell", "contract_zero_copy"
 LINK, ACCEPT = "gateway/link/link.c", "gateway/link/link_accept.c"
 BUS, OUT, CONN = "gateway/bus/bus.c", "core/conn/conn_out.c", "core/conn/conn.c"
 WORKER = "gateway/worker/worker.c"
@@ -131,6 +131,14 @@ MUTATIONS = [
      "options_clamp(options, UINT64_MAX)", RING),
     ("receive buffers are locked in memory", "16", "gateway/io/buffers.c", "MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0",
      "MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0", RING + " without_privileges"),
+    ("a send without a copy ends while the socket has its memory", "zero copy", "gateway/io/zero_copy.c",
+     "        if (completion->more) {\n            return false;\n        }", "        completion->more = false;",
+     ZERO_COPY + " it_completes_when_the_peer_has_it"),
+    ("pages that went back stay registered", "zero copy", "gateway/io/zero_copy.c",
+     "if (step_is_registered(&io->rings[i], (uint32_t)at)) {", "if (step_is_registered(&io->rings[i], (uint32_t)at) && at > 99) {",
+     ZERO_COPY + " returned_memory_is_sent_as_it_is_now"),
+    ("a cancelled send waits for its peer", "zero copy", "gateway/io/prepare.c",
+     "    zero_copy_cancel(io, handle);\n", "", ZERO_COPY + " a_cancelled_one_resets_the_peer"),
     ("a listener is closed with accepts armed", "17", "gateway/worker/worker_pressure.c",
      "worker->stream.is_draining && link_is_accept_quiet(link)", "worker->stream.is_draining", SIM),
     ("descriptors live on in a child", "18", "gateway/io/doorbell.c", "EFD_CLOEXEC | EFD_NONBLOCK", "EFD_NONBLOCK", RING),

@@ -52,6 +52,33 @@ void io_buffer_give(struct io *io, uint8_t ring, uint16_t buffer_id) {
     buffer_open(io->rings[ring], buffer_id, false);
 }
 
+// Every send of the fake may end late (P10).
+int io_memory_lend(struct io *io, struct memory memory) {
+    check(io->rings[0] != NULL && memory.length > 0);
+    return 0;
+}
+
+static bool lies_in(struct memory pages, const uint8_t *data, uint32_t length) {
+    uintptr_t start = (uintptr_t)pages.data;
+    uintptr_t at = (uintptr_t)data;
+    return length > 0 && at < start + pages.length && at + length > start;
+}
+
+// L7: nothing that is under way names them.
+void io_memory_return(struct io *io, struct memory pages) {
+    for (uint32_t i = 0; i < io->op_count; i++) {
+        const struct op *op = io->ops[i];
+        bool is_named = lies_in(pages, op->memory.data, op->memory.length);
+        for (uint32_t j = 0; j < op->piece_count; j++) {
+            is_named = is_named || lies_in(pages, op->pieces[j].data, op->pieces[j].length);
+        }
+        if (is_named) {
+            sim_fail(io->sim, "L7", "pages go back while operation %u of slot %u names them",
+                     op->operation, op->handle.slot);
+        }
+    }
+}
+
 bool io_buffers_grow(struct io *io, uint8_t ring) {
     uint32_t bound = at_most(io->options.buffers_max, SIM_BUFFERS_MAX);
     uint32_t count = io->rings[ring]->buffer_count;
