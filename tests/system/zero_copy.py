@@ -5,6 +5,7 @@ import time
 from harness.rows import row
 from harness.wait import eventually
 from harness.wire import CLOSE, Wrong, binary, close, text
+from system.tls import CONFIGURATION, echoes as echoes_all, opened, start
 
 BASE = """\
 listeners:
@@ -53,6 +54,16 @@ def echoes(t, size):
         raise Wrong(f"{counted:.0f} sends without a copy for {size} B")
     if gateway.metric("holdfast_zero_copy_refused_total"):
         raise Wrong("memory was refused")
+
+
+@row(ISSUE, "what is sealed for a TLS client leaves the same way")
+def sealed(t):
+    gateway = start(t, CONFIGURATION + "engine: {zero_copy: true}\n")
+    peer = opened(t)
+    for _ in range(3):
+        echoes_all(peer)
+    if copies(gateway) == 0:
+        raise Wrong("no send without a copy")
 
 
 @row(ISSUE, "a large message to many arrives at each of them, in order")
