@@ -119,7 +119,7 @@ def bars(folder, name, title, tables, figure):
         block = f"$d{at}"
         data.append(f"{block} << EOD\n" + "\n".join(rows) + "\nEOD")
         plots.append(f"{block} using 1:2 with boxes lc rgb '{COLOURS[server]}' title '{server}'")
-        plots.append(f"{block} using 1:2:3:4 with yerrorbars pt 0 lc rgb '#333333' notitle")
+        plots.append(f"{block} using 1:3:(0):($4-$3) with vectors nohead lw 1.5 lc rgb '#333333' notitle")
     middle = (len(names) - 1) / 2
     tics = ", ".join(f"'{table.text}' {column * (len(names) + 2) + middle}" for column, table in enumerate(tables))
     script = "\n".join(data) + (f"\nset boxwidth 0.9\nset style fill solid 0.9\nset logscale y\nset format y '%.0s %c'\n"

@@ -142,8 +142,9 @@ bool member_open(const struct team *team, struct member *member, struct client *
     return true;
 }
 
-uint32_t member_close_all(struct client *client, double seconds) {
-    uint64_t end_ns = client_clock_ns() + (uint64_t)(seconds * 1e9);
+uint32_t member_close_all(const struct team *team, struct client *client) {
+    uint64_t end_ns =
+        client_clock_ns() + TEAM_CLOSE_NS + team->options->connections * TEAM_CLOSE_EACH_NS;
     uint32_t count = client->options.peer_count;
     int64_t asked = client->closed_count;
     for (uint32_t i = 0; i < count && client_clock_ns() < end_ns; i++) {

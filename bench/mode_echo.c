@@ -45,7 +45,7 @@ static void echo_run(struct team *team, struct member *member) {
     }
     member_count(member, COUNTER_LATE_NS, talk.late_ns);
     talk_stop(&talk, &client);
-    uint32_t wrong = team->options->is_floor ? 0 : member_close_all(&client, 10);
+    uint32_t wrong = team->options->is_floor ? 0 : member_close_all(team, &client);
     if (wrong > 0) {
         member_problem(member, "%u closing handshakes were not completed", wrong);
     }

@@ -8,7 +8,7 @@
 #include "bench/proc.h"
 #include "bench/team.h"
 
-enum { SETTLE_SECONDS = 2, SLAB_ROW_BYTES_MIN = 8, CLOSE_SECONDS = 60 };
+enum { SETTLE_SECONDS = 2, SLAB_ROW_BYTES_MIN = 8 };
 
 // Per member, in shared memory: what its connections saw.
 struct hold_result {
@@ -100,7 +100,7 @@ static void hold_run(struct team *team, struct member *member) {
         client_turn(&client, 100); // the parent takes its last figures
     }
     uint32_t lost = client.closed_count;
-    uint32_t unanswered = member_close_all(&client, CLOSE_SECONDS);
+    uint32_t unanswered = member_close_all(team, &client);
     if (lost == 0 && unanswered > 0) {
         member_problem(member, "%u closing handshakes were not completed: %s", unanswered,
                        client.error);

@@ -7,7 +7,7 @@
 #include "bench/broadcast.h"
 #include "bench/talk.h"
 
-enum { CLOSE_SECONDS = 60, SETTLE_SECONDS = 10 };
+enum { SETTLE_SECONDS = 10 };
 
 struct mix { // a member's
     struct talk talk;
@@ -103,7 +103,7 @@ static void mix_run(struct team *team, struct member *member) {
     mix_loop(team, member, &client, &mix);
     talk_stop(&mix.talk, &client);
     mix_verify(&mix, &client, member);
-    uint32_t wrong = member_close_all(&client, CLOSE_SECONDS);
+    uint32_t wrong = member_close_all(team, &client);
     if (wrong > 0) {
         member_problem(member, "%u closing handshakes were not completed", wrong);
     }

@@ -21,8 +21,7 @@ enum {
     OPEN_RATE_MIN = 1000, // a second; any server with --rate 0 opens at least a fifth of that
 };
 // How long members may take to close what they hold, until they are killed.
-#define CLOSE_PATIENCE_NS UINT64_C(15000000000)
-#define CLOSE_EACH_NS UINT64_C(100000)
+#define MEMBER_END_NS UINT64_C(5000000000) // behind its closing
 
 static void *shared_memory(size_t size) {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -233,8 +232,8 @@ void team_mark(const struct team *team, struct mark *mark) {
 
 void team_finish(struct team *team) {
     team_phase(team, PHASE_EXIT);
-    uint64_t give_up_ns =
-        client_clock_ns() + CLOSE_PATIENCE_NS + team->options->connections * CLOSE_EACH_NS;
+    uint64_t give_up_ns = client_clock_ns() + TEAM_CLOSE_NS + MEMBER_END_NS +
+                          team->options->connections * TEAM_CLOSE_EACH_NS;
     for (uint32_t i = 0; i < team->member_count; i++) {
         while (team->pids[i] > 0 && waitpid(team->pids[i], NULL, WNOHANG) == 0) {
             if (client_clock_ns() > give_up_ns && kill(team->pids[i], SIGKILL) == 0) {
