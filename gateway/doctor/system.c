@@ -235,32 +235,31 @@ static enum verdict look_troubles(const struct examination *examination, struct 
     return verdict;
 }
 
-static enum verdict look_orphans(const struct examination *examination, struct finding *finding) {
-    uint64_t orphans = 0;
+// How many TCP sockets of a kind there are, by their place in /proc/net/sockstat, against the
+// setting of net.ipv4 that bounds them.
+static enum verdict look_sockets_of(const struct examination *examination, struct finding *finding,
+                                    uint32_t place, const char *setting) {
+    char path[64];
+    uint64_t used = 0;
     uint64_t most = 0;
     const char *root = examination->source.root;
-    if (!tree_field(root, "proc/net/sockstat", "TCP:", 3, &orphans) ||
-        !tree_number(root, "proc/sys/net/ipv4/tcp_max_orphans", 0, &most)) {
+    (void)snprintf(path, sizeof path, "proc/sys/net/ipv4/%s", setting); // it fits
+    if (!tree_field(root, "proc/net/sockstat", "TCP:", place, &used) ||
+        !tree_number(root, path, 0, &most)) {
         return VERDICT_COUNT;
     }
-    finding_now(finding, "%" PRIu64 " of %" PRIu64, orphans, most);
+    finding_now(finding, "%" PRIu64 " of %" PRIu64, used, most);
     finding_wanted(finding, "below half");
-    finding_fix(finding, "sysctl -w net.ipv4.tcp_max_orphans=%" PRIu64, most * 2);
-    return orphans < most / 2 ? VERDICT_PASS : VERDICT_WARN;
+    finding_fix(finding, "sysctl -w net.ipv4.%s=%" PRIu64, setting, most * 2);
+    return used < most / 2 ? VERDICT_PASS : VERDICT_WARN;
+}
+
+static enum verdict look_orphans(const struct examination *examination, struct finding *finding) {
+    return look_sockets_of(examination, finding, 3, "tcp_max_orphans");
 }
 
 static enum verdict look_time_wait(const struct examination *examination, struct finding *finding) {
-    uint64_t waiting = 0;
-    uint64_t most = 0;
-    const char *root = examination->source.root;
-    if (!tree_field(root, "proc/net/sockstat", "TCP:", 5, &waiting) ||
-        !tree_number(root, "proc/sys/net/ipv4/tcp_max_tw_buckets", 0, &most)) {
-        return VERDICT_COUNT;
-    }
-    finding_now(finding, "%" PRIu64 " of %" PRIu64, waiting, most);
-    finding_wanted(finding, "below half");
-    finding_fix(finding, "sysctl -w net.ipv4.tcp_max_tw_buckets=%" PRIu64, most * 2);
-    return waiting < most / 2 ? VERDICT_PASS : VERDICT_WARN;
+    return look_sockets_of(examination, finding, 5, "tcp_max_tw_buckets");
 }
 
 // Told, not judged: TLS is done in the process. setsockopt(TCP_ULP) would say more, but loads the
